@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one exception type of the C++ core. Nobody below the bindings returns a bool for failure.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace snapcore {
+
+// The number space that Error::code() belongs to.
+enum class ErrorDomain : std::uint8_t { kNone, kErrno, kWin32, kHresult, kNtStatus, kFormat };
+
+// What a caller can do about it; the bindings choose the Python exception by it.
+enum class ErrorKind : std::uint8_t {
+    kOther,            // SnapError
+    kAccessDenied,     // AccessDenied
+    kProcessGone,      // ProcessGone
+    kTimedOut,         // TimedOut
+    kUnsupported,      // Unsupported
+    kCancelled,        // KeyboardInterrupt is raised by the caller who cancelled
+    kInvalidArgument,  // ValueError
+    kFile,             // OSError of the errno, with the path (FileExistsError, ...)
+    kFormat,           // DumpFormatError
+};
+
+class Error : public std::runtime_error {
+public:
+    // `call` is the OS function's own name; `detail` says what to do next, or is empty.
+    Error(ErrorKind kind,
+          ErrorDomain domain,
+          std::int64_t code,
+          std::string_view call,
+          std::string_view detail = {},
+          std::uint32_t pid = 0);
+
+    // Chooses the kind from the number: EPERM/EACCES, ESRCH, ETIMEDOUT, ENOSYS.
+    static Error from_errno(int code,
+                            std::string_view call,
+                            std::string_view detail = {},
+                            std::uint32_t pid = 0);
+    static Error file(int code, std::string_view call, std::string_view path);
+    static Error invalid_argument(std::string_view message);
+    static Error unsupported(std::string_view call, std::string_view detail, std::uint32_t pid = 0);
+
+    ErrorKind kind() const { return kind_; }
+    ErrorDomain domain() const { return domain_; }
+    std::int64_t code() const { return code_; }
+    const std::string& call() const { return call_; }
+    // For ErrorKind::kFile the path, else the advice.
+    const std::string& detail() const { return detail_; }
+    std::uint32_t pid() const { return pid_; }
+
+private:
+    ErrorKind kind_;
+    ErrorDomain domain_;
+    std::int64_t code_;
+    std::string call_;
+    std::string detail_;
+    std::uint32_t pid_;
+};
+
+}  // namespace snapcore

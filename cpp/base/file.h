@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The only file I/O of the core: a dump that appears under its name whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace snapcore {
+
+// Positional writes into a file that is not there yet. Thread-safe but for commit().
+class OutputFile {
+public:
+    virtual ~OutputFile() = default;
+
+    // Writes all of `bytes`; throws ErrorKind::kFile (ENOSPC, EIO, ...).
+    virtual void write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+    // Reserves space so that the writes that follow need no block allocation; best effort, never throws.
+    virtual void allocate(std::uint64_t offset, std::uint64_t size) = 0;
+    // Sets the length; bytes never written read as zeros and take no space.
+    virtual void set_size(std::uint64_t size) = 0;
+    virtual std::uint64_t size() = 0;
+    // Bytes that the file takes on the disk (holes not counted).
+    virtual std::uint64_t allocated_size() = 0;
+    // Gives the file its name. Without `overwrite` an existing file is ErrorKind::kFile, EEXIST.
+    virtual void commit(bool overwrite) = 0;
+    // Leaving without commit() leaves nothing behind.
+};
+
+// Owner-only (0600, or the owner's ACL) in the folder of `path` (UTF-8 on Windows, bytes on Linux). Without `overwrite` an existing
+// `path` fails here already, before any target is stopped.
+std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite);
+
+}  // namespace snapcore

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// call                       | purpose                                     | can block on
+// open O_TMPFILE             | a file without a name: nothing is left even after SIGKILL | the file system
+// open O_CREAT|O_EXCL        | the same with a temporary name, where the file system has no O_TMPFILE | the file system
+// pwrite, fallocate, ftruncate | contents                                  | the disk, the page cache's limits
+// linkat, renameat2          | the name, at the end                        | the file system
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/owners.h"
+
+namespace snapcore {
+
+void DescriptorTraits::release(int fd) noexcept {
+    const int saved = errno;
+    ::close(fd);
+    errno = saved;
+}
+
+namespace {
+
+constexpr mode_t kOwnerOnly = 0600;
+
+std::string folder_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string temporary_name(const std::string& path) {
+    std::uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, 0) != sizeof random) {
+        throw Error::file(errno, "getrandom", path);
+    }
+    const auto slash = path.rfind('/');
+    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    char suffix[32];
+    std::snprintf(suffix, sizeof suffix, ".%016llx.tmp", static_cast<unsigned long long>(random));
+    return folder_of(path) + "/." + name.substr(0, 200) + suffix;
+}
+
+bool lacks_unnamed_files(int error) {
+    // EISDIR and EINVAL are what kernels and file systems without O_TMPFILE make of it.
+    return error == EOPNOTSUPP || error == EISDIR || error == EINVAL;
+}
+
+class LinuxOutputFile final : public OutputFile {
+public:
+    LinuxOutputFile(const std::string& path, bool overwrite) : path_(path) {
+        if (path.empty() || path.back() == '/') throw Error::file(EISDIR, "open", path);
+        struct stat existing{};
+        if (::lstat(path.c_str(), &existing) == 0) {
+            if (S_ISDIR(existing.st_mode)) throw Error::file(EISDIR, "open", path);
+            if (!overwrite) throw Error::file(EEXIST, "open", path);
+        }
+        file_.reset(::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
+        if (!file_ && lacks_unnamed_files(errno)) create_named();
+        if (!file_) throw Error::file(errno, "open", path);
+        // The umask may take rights away from the owner, or an ACL of the folder add some for others.
+        if (::fchmod(file_.get(), kOwnerOnly) < 0) throw Error::file(errno, "fchmod", path);
+    }
+
+    ~LinuxOutputFile() override {
+        if (!temporary_.empty()) ::unlink(temporary_.c_str());
+    }
+
+    void write(std::uint64_t offset, std::span<const std::byte> bytes) override {
+        while (!bytes.empty()) {
+            const ssize_t n = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0) throw Error::file(n < 0 ? errno : EIO, "pwrite", path_);
+            offset += static_cast<std::uint64_t>(n);
+            bytes = bytes.subspan(static_cast<std::size_t>(n));
+        }
+    }
+
+    void allocate(std::uint64_t offset, std::uint64_t size) override {
+        // Only ahead of the writes: what fails here, fails there with a better message.
+        (void)::fallocate(
+            file_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
+    }
+
+    void set_size(std::uint64_t size) override {
+        while (::ftruncate(file_.get(), static_cast<off_t>(size)) < 0) {
+            if (errno != EINTR) throw Error::file(errno, "ftruncate", path_);
+        }
+    }
+
+    std::uint64_t size() override { return static_cast<std::uint64_t>(status().st_size); }
+    std::uint64_t allocated_size() override {
+        return static_cast<std::uint64_t>(status().st_blocks) * 512;
+    }
+
+    void commit(bool overwrite) override {
+        if (temporary_.empty()) {
+            if (!overwrite) {
+                link_to(path_);
+                return;
+            }
+            // linkat never replaces, so the file gets a temporary name for the moment before the rename.
+            const std::string temporary = temporary_name(path_);
+            link_to(temporary);
+            temporary_ = temporary;
+        }
+        const unsigned flags = overwrite ? 0 : RENAME_NOREPLACE;
+        if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), flags) < 0) {
+            throw Error::file(errno, "rename", path_);
+        }
+        temporary_.clear();
+    }
+
+private:
+    void create_named() {
+        for (int attempt = 0; attempt < 16; ++attempt) {
+            const std::string name = temporary_name(path_);
+            file_.reset(::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kOwnerOnly));
+            if (file_) {
+                temporary_ = name;
+                return;
+            }
+            if (errno != EEXIST) return;
+        }
+    }
+
+    void link_to(const std::string& name) const {
+        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
+        if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) < 0) {
+            throw Error::file(errno, "linkat", path_);
+        }
+    }
+
+    struct stat status() const {
+        struct stat out{};
+        if (::fstat(file_.get(), &out) < 0) throw Error::file(errno, "fstat", path_);
+        return out;
+    }
+
+    std::string path_;
+    std::string temporary_;  // empty while the file has no name
+    UniqueDescriptor file_;
+};
+
+}  // namespace
+
+std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite) {
+    return std::make_unique<LinuxOutputFile>(path, overwrite);
+}
+
+}  // namespace snapcore

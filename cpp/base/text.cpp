@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/text.h"
+
+#include <array>
+#include <cstddef>
+
+namespace snapcore {
+namespace {
+
+constexpr char32_t kReplacement = 0xfffd;
+constexpr char32_t kInvalid = 0xffffffff;
+
+// Decodes one character at `at` and moves past it; kInvalid for a byte that starts none, which is skipped alone.
+char32_t decode_utf8(std::string_view bytes, std::size_t& at) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+    const unsigned char first = byte(at);
+    if (first < 0x80) {
+        ++at;
+        return first;
+    }
+    const std::size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 && first < 0xf0 ? 3
+                               : first >= 0xc2 && first < 0xe0                              ? 2
+                                                                                            : 0;
+    if (length == 0 || at + length > bytes.size()) {
+        ++at;
+        return kInvalid;
+    }
+    char32_t value = first & (0x7fu >> length);
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(at + i) & 0xc0) != 0x80) {
+            ++at;
+            return kInvalid;
+        }
+        value = value << 6 | (byte(at + i) & 0x3f);
+    }
+    constexpr std::array<char32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+    if (value < kLeast[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
+        ++at;
+        return kInvalid;
+    }
+    at += length;
+    return value;
+}
+
+void append_utf8(std::string& out, char32_t c) {
+    const auto put = [&](char32_t byte) { out += static_cast<char>(byte); };
+    if (c < 0x80) {
+        put(c);
+    } else if (c < 0x800) {
+        put(0xc0 | c >> 6);
+        put(0x80 | (c & 0x3f));
+    } else if (c < 0x10000) {
+        put(0xe0 | c >> 12);
+        put(0x80 | (c >> 6 & 0x3f));
+        put(0x80 | (c & 0x3f));
+    } else {
+        put(0xf0 | c >> 18);
+        put(0x80 | (c >> 12 & 0x3f));
+        put(0x80 | (c >> 6 & 0x3f));
+        put(0x80 | (c & 0x3f));
+    }
+}
+
+}  // namespace
+
+std::u16string utf8_to_utf16(std::string_view bytes) {
+    std::u16string out;
+    out.reserve(bytes.size());
+    for (std::size_t at = 0; at < bytes.size();) {
+        char32_t c = decode_utf8(bytes, at);
+        if (c == kInvalid) c = kReplacement;
+        if (c < 0x10000) {
+            out += static_cast<char16_t>(c);
+        } else {
+            c -= 0x10000;
+            out += static_cast<char16_t>(0xd800 | c >> 10);
+            out += static_cast<char16_t>(0xdc00 | (c & 0x3ff));
+        }
+    }
+    return out;
+}
+
+std::string utf16_to_utf8(std::u16string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        char32_t c = text[at];
+        if (c >= 0xd800 && c < 0xe000) {
+            const bool pair = c < 0xdc00 && at + 1 < text.size() && text[at + 1] >= 0xdc00 &&
+                              text[at + 1] < 0xe000;
+            if (pair) {
+                c = 0x10000 + ((c & 0x3ff) << 10 | (text[at + 1] & 0x3ff));
+                ++at;
+            } else {
+                c = kReplacement;
+            }
+        }
+        append_utf8(out, c);
+    }
+    return out;
+}
+
+std::string json_quote(std::string_view bytes) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    std::string out = "\"";
+    for (std::size_t at = 0; at < bytes.size();) {
+        const std::size_t begin = at;
+        const char32_t c = decode_utf8(bytes, at);
+        if (c == kInvalid) {
+            // The backslash is part of the text, so JSON wants it doubled.
+            const auto byte = static_cast<unsigned char>(bytes[begin]);
+            out += "\\\\x";
+            out += kHex[byte >> 4];
+            out += kHex[byte & 0xf];
+        } else if (c == '"' || c == '\\') {
+            out += '\\';
+            out += static_cast<char>(c);
+        } else if (c < 0x20) {
+            out += "\\u00";
+            out += kHex[c >> 4];
+            out += kHex[c & 0xf];
+        } else {
+            out += bytes.substr(begin, at - begin);
+        }
+    }
+    out += '"';
+    return out;
+}
+
+}  // namespace snapcore

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text between the OS's bytes, UTF-8 and the UTF-16 of a minidump.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace snapcore {
+
+// Undecodable bytes become U+FFFD: a minidump reader drops a string that is not valid UTF-16.
+std::u16string utf8_to_utf16(std::string_view bytes);
+
+// Lone surrogates become U+FFFD.
+std::string utf16_to_utf8(std::u16string_view text);
+
+// A JSON string literal, quotes included; bytes that are not UTF-8 are escaped as \xNN in the text.
+std::string json_quote(std::string_view bytes);
+
+}  // namespace snapcore

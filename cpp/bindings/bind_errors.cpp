@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <exception>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+
+namespace py = pybind11;
+
+namespace snapcore::bindings {
+namespace {
+
+const char* name_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::kAccessDenied: return "access_denied";
+        case ErrorKind::kProcessGone: return "process_gone";
+        case ErrorKind::kTimedOut: return "timed_out";
+        case ErrorKind::kUnsupported: return "unsupported";
+        case ErrorKind::kFormat: return "format";
+        default: return "other";
+    }
+}
+
+const char* name_of(ErrorDomain domain) {
+    switch (domain) {
+        case ErrorDomain::kErrno: return "errno";
+        case ErrorDomain::kWin32: return "win32";
+        case ErrorDomain::kHresult: return "hresult";
+        case ErrorDomain::kNtStatus: return "ntstatus";
+        case ErrorDomain::kFormat: return "format";
+        case ErrorDomain::kNone: break;
+    }
+    return "";
+}
+
+py::object path_object(const std::string& path) {
+    return py::module_::import("os").attr("fsdecode")(py::bytes(path));
+}
+
+void raise(const Error& error, const py::handle& cancelled) {
+    switch (error.kind()) {
+        case ErrorKind::kCancelled: py::set_error(cancelled, error.what()); return;
+        case ErrorKind::kInvalidArgument: py::set_error(PyExc_ValueError, error.what()); return;
+        case ErrorKind::kFile: {
+            // OSError itself chooses FileExistsError, FileNotFoundError, ... by the number.
+            const auto code = static_cast<int>(error.code());
+            const py::object text = py::module_::import("os").attr("strerror")(code);
+            const py::object raised =
+                py::handle(PyExc_OSError)(code, text, path_object(error.detail()));
+            py::set_error(py::type::of(raised), raised);
+            return;
+        }
+        default: {
+            const py::object raised = py::module_::import("snapcore.errors")
+                                          .attr("from_native")(name_of(error.kind()),
+                                                               name_of(error.domain()),
+                                                               error.code(),
+                                                               error.call(),
+                                                               error.detail(),
+                                                               error.pid(),
+                                                               error.what());
+            py::set_error(py::type::of(raised), raised);
+        }
+    }
+}
+
+}  // namespace
+
+void bind_errors(py::module_& module) {
+    static py::handle cancelled;
+    cancelled = py::exception<Error>(module, "Cancelled").release();
+    py::register_local_exception_translator([](std::exception_ptr pointer) {
+        try {
+            if (pointer) std::rethrow_exception(pointer);
+        } catch (const Error& error) {
+            raise(error, cancelled);
+        }
+    });
+}
+
+py::list to_python(const Diagnostics& diagnostics) {
+    py::list out;
+    for (const Diagnostic& d : diagnostics) {
+        out.append(py::make_tuple(d.severity == Severity::kWarning ? "warning" : "info",
+                                  d.code,
+                                  d.message,
+                                  d.call,
+                                  name_of(d.domain),
+                                  d.error,
+                                  d.subject));
+    }
+    return out;
+}
+
+}  // namespace snapcore::bindings

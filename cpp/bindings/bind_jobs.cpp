@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/stl.h>
+
+#include "bindings/bindings.h"
+#include "job/dump_job.h"
+#include "snapshot/policy.h"
+
+namespace py = pybind11;
+
+namespace snapcore::bindings {
+namespace {
+
+template <class T>
+using Class = py::class_<T>;
+
+// Both jobs are polled in the same way.
+template <class Job>
+Class<Job> bind_job(py::module_& module, const char* name) {
+    return Class<Job>(module, name, py::release_gil_before_calling_cpp_dtor())
+        .def("wait", &Job::wait, py::arg("seconds"), py::call_guard<py::gil_scoped_release>())
+        .def("cancel", &Job::cancel)
+        .def("progress", [](const Job& job) {
+            const Control& control = job.progress();
+            return py::make_tuple(control.done_bytes.load(),
+                                  control.total_bytes.load(),
+                                  static_cast<int>(control.phase.load()));
+        });
+}
+
+std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
+                                          std::uint32_t flags,
+                                          std::uint32_t context_flags,
+                                          std::uint64_t shared_budget,
+                                          std::int64_t max_pause_ns,
+                                          int memory,
+                                          bool stop,
+                                          int placement) {
+    CaptureOptions options;
+    options.pid = pid;
+    options.flags = flags;
+    options.context_flags = context_flags;
+    options.shared_budget_bytes = shared_budget;
+    options.max_pause_ns = max_pause_ns;
+    options.memory = static_cast<MemorySource>(memory);
+    options.stop = stop;
+    options.placement = static_cast<TracerPlacement>(placement);
+    return std::make_unique<CaptureJob>(
+        [options](Control& control) { return capture_process(options, control); });
+}
+
+std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
+                                    std::string path,
+                                    std::uint64_t dump_flags,
+                                    std::optional<std::uint32_t> capture_flags,
+                                    std::uint32_t context_flags,
+                                    int method,
+                                    bool overwrite,
+                                    std::optional<std::string> comment,
+                                    std::optional<std::int64_t> timeout_ns,
+                                    std::int64_t max_pause_ns,
+                                    std::uint64_t shared_budget,
+                                    int placement,
+                                    std::shared_ptr<Snapshot> snapshot) {
+    DumpRequest request;
+    request.capture.pid = pid;
+    request.capture.flags = capture_flags.value_or(0);
+    request.capture.context_flags = context_flags;
+    request.capture.max_pause_ns = max_pause_ns;
+    request.capture.shared_budget_bytes = shared_budget;
+    request.capture.placement = static_cast<TracerPlacement>(placement);
+    request.capture_given = capture_flags.has_value();
+    request.dump.flags = dump_flags;
+    request.dump.comment = std::move(comment);
+    request.path = std::move(path);
+    request.overwrite = overwrite;
+    request.method = static_cast<Method>(method);
+    request.timeout_ns = timeout_ns;
+    request.snapshot = std::move(snapshot);
+    return std::make_unique<DumpJob>([request = std::move(request)](Control& control) {
+        return dump_process(request, control);
+    });
+}
+
+py::dict to_python(const DumpOutcome& outcome) {
+    py::dict out;
+    out["path"] = py::bytes(outcome.path);
+    out["file_size"] = outcome.file_size;
+    out["bytes_written"] = outcome.bytes_written;
+    out["pause_ns"] = outcome.pause_ns;
+    out["elapsed_ns"] = outcome.elapsed_ns;
+    out["method"] = static_cast<int>(outcome.method);
+    out["flags"] = outcome.flags;
+    out["threads"] = outcome.stats.threads;
+    out["handles"] = outcome.stats.handles;
+    out["regions"] = outcome.stats.regions;
+    out["modules"] = outcome.stats.modules;
+    out["memory_ranges"] = outcome.stats.memory_ranges;
+    out["memory_bytes"] = outcome.stats.memory_bytes;
+    out["bytes_not_of_the_instant"] = outcome.stats.bytes_not_of_the_instant;
+    out["diagnostics"] = bindings::to_python(outcome.diagnostics);
+    return out;
+}
+
+}  // namespace
+
+void bind_jobs(py::module_& module) {
+    bind_job<CaptureJob>(module, "CaptureJob")
+        .def(py::init(&start_capture),
+             py::arg("pid"),
+             py::arg("flags"),
+             py::arg("context_flags"),
+             py::arg("shared_budget"),
+             py::arg("max_pause_ns"),
+             py::arg("memory"),
+             py::arg("stop"),
+             py::arg("placement"))
+        .def("result", &CaptureJob::result, py::call_guard<py::gil_scoped_release>());
+    bind_job<DumpJob>(module, "DumpJob")
+        .def(py::init(&start_dump),
+             py::arg("pid"),
+             py::arg("path"),
+             py::arg("dump_flags"),
+             py::arg("capture_flags"),
+             py::arg("context_flags"),
+             py::arg("method"),
+             py::arg("overwrite"),
+             py::arg("comment"),
+             py::arg("timeout_ns"),
+             py::arg("max_pause_ns"),
+             py::arg("shared_budget"),
+             py::arg("placement"),
+             py::arg("snapshot"))
+        .def("result", [](DumpJob& job) {
+            const DumpOutcome outcome = [&] {
+                const py::gil_scoped_release release;
+                return job.result();
+            }();
+            return to_python(outcome);
+        });
+    module.def(
+        "dump_requirements",
+        [](std::uint64_t flags) {
+            return py::make_tuple(capture_flags_for_dump(flags),
+                                  static_cast<int>(memory_for_dump(flags)));
+        },
+        py::arg("flags"),
+        "Capture flags and memory source that a dump needs.");
+}
+
+}  // namespace snapcore::bindings

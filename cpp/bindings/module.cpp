@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings/bindings.h"
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "Native core of snapcore; use the package, not this.";
+    module.attr("__version__") = SNAPCORE_VERSION;
+    snapcore::bindings::bind_errors(module);
+    snapcore::bindings::bind_snapshot(module);
+    snapcore::bindings::bind_jobs(module);
+}

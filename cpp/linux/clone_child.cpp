@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/clone_child.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/owners.h"
+#include "linux/access.h"
+#include "linux/procfs.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+constexpr unsigned long kCloneOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+constexpr unsigned long kSuspendSeccomp = 1ul << 21;  // PTRACE_O_SUSPEND_SECCOMP
+constexpr std::uint64_t kShareDescriptors = 0x400;    // CLONE_FILES; exit signal 0: nobody hears of its end
+constexpr std::uint64_t kCloseRangeUnshare = 2;
+constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
+constexpr std::int64_t kReapPauseNs = 1'000'000'000;
+constexpr int kReapAttempts = 100;
+constexpr long kReapStepNs = 10'000'000;
+
+std::string proc(pid_t pid, const char* name) {
+    return "/proc/" + std::to_string(pid) + "/" + name;
+}
+
+Error clone_refused(std::int64_t error, std::uint32_t pid) {
+    std::string why;
+    switch (error) {
+        case EAGAIN: why = "the target is at its limit of processes (RLIMIT_NPROC or the cgroup's pids.max)"; break;
+        case ENOMEM: why = "there is not enough memory for the copy (overcommit setting or memory cgroup)"; break;
+        case EPERM:
+        case ENOSYS: why = "a seccomp filter of the target refuses clone"; break;
+        default: why = "the target could not be cloned"; break;
+    }
+    return {ErrorKind::kUnsupported,
+            ErrorDomain::kErrno,
+            error,
+            "clone",
+            why + "; use method=\"live\", which stops the target while the file is written",
+            pid};
+}
+
+// How bad it is for a thread to be stopped once more, from task/TID/syscall: "running", or the call's number and arguments.
+int disturbance(const std::string& text) {
+    if (text.empty()) return 1000;
+    if (text.starts_with("running")) return 0;
+    char* rest = nullptr;
+    const long number = std::strtol(text.c_str(), &rest, 10);
+    unsigned long arguments[6] = {};
+    for (unsigned long& argument : arguments) argument = std::strtoul(rest, &rest, 16);
+    switch (number) {
+        case -1: return 0;  // in a page fault
+#if defined(__x86_64__)
+        case 0:      // read
+        case 1:      // write
+        case 43:     // accept
+        case 288:    // accept4
+        case 61:     // wait4
+        case 247:    // waitid
+            return 1;
+        case 34:     // pause
+        case 130:    // rt_sigsuspend
+        case 23:     // select
+        case 270:    // pselect6
+        case 271:    // ppoll
+            return 2;
+        case 202: return arguments[3] == 0 ? 1 : 10;                              // futex
+        case 232:                                                                 // epoll_wait
+        case 281: return static_cast<int>(arguments[3]) < 0 ? 3 : 500;            // epoll_pwait
+        case 441: return arguments[3] == 0 ? 3 : 500;                             // epoll_pwait2
+        case 208: return arguments[4] == 0 ? 3 : 500;                             // io_getevents
+        case 220: return arguments[3] == 0 ? 3 : 500;                             // semtimedop
+        case 128: return arguments[2] == 0 ? 3 : 500;                             // rt_sigtimedwait
+        case 45:                                                                  // recvfrom
+        case 47: return 400;                                                      // recvmsg: SO_RCVTIMEO can't be seen
+        case 7:                                                                   // poll
+        case 35:                                                                  // nanosleep
+        case 230: return 10;                                                      // clock_nanosleep
+        case 219: return 20;                                                      // restart_syscall: stopped before
+#endif
+        default: return 50;
+    }
+}
+
+std::vector<pid_t> threads_by_disturbance(int process_directory) {
+    std::vector<std::pair<int, pid_t>> ranked;
+    for (const std::uint32_t tid : list_tasks(process_directory)) {
+        const std::string directory = "task/" + std::to_string(tid);
+        const auto stat = parse_stat(try_read_text(process_directory, (directory + "/stat").c_str()));
+        if (!stat || stat->state == 'Z' || stat->state == 'X' || stat->state == 'D') continue;
+        ranked.emplace_back(
+            disturbance(try_read_text(process_directory, (directory + "/syscall").c_str())),
+            static_cast<pid_t>(tid));
+        if (ranked.back().first == 0 || ranked.size() == 256) break;
+    }
+    std::stable_sort(ranked.begin(), ranked.end());
+    std::vector<pid_t> out;
+    for (const auto& [rank, tid] : ranked) out.push_back(tid);
+    return out;
+}
+
+bool is_zombie_of(pid_t clone, std::uint32_t parent) {
+    const auto stat = parse_stat(try_read_text(AT_FDCWD, proc(clone, "stat").c_str()));
+    return stat && stat->state == 'Z' && stat->parent_pid == parent && stat->exit_signal == 0;
+}
+
+void warn(Diagnostics& diagnostics, const char* code, const std::string& message, pid_t subject) {
+    diagnostics.push_back({Severity::kWarning,
+                           code,
+                           message,
+                           "",
+                           ErrorDomain::kNone,
+                           0,
+                           static_cast<std::uint64_t>(subject)});
+}
+
+}  // namespace
+
+void CloneChild::make(StoppedProcess& target,
+                      Injection& injection,
+                      const std::function<void()>& meanwhile,
+                      const std::function<void()>& overdue,
+                      bool seccomp_suspended) {
+    const InjectedResult result = injection.run(
+        kInjectedCalls.clone, {kShareDescriptors, 0, 0, 0, 0, 0}, meanwhile, overdue);
+    if (result.child != 0) {
+        pid_ = result.child;
+        pid_in_target_ = static_cast<std::int32_t>(result.value);
+        alive_ = true;
+        const Tracee child(pid_);
+        child.wait(0);
+        child.set_options(kCloneOptions | (seccomp_suspended ? kSuspendSeccomp : 0));
+    }
+    injection.put_back();
+    if (result.value < 0 || result.child == 0) throw clone_refused(-result.value, target.pid());
+}
+
+void CloneChild::settle(const Injection& injection,
+                        std::uint64_t call_address,
+                        Diagnostics& diagnostics) {
+    const UniqueDescriptor score(::open(proc(pid_, "oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!score || ::write(score.get(), "1000", 4) != 4) {
+        warn(diagnostics,
+             "clone_not_preferred_by_oom_killer",
+             "the clone's oom_score_adj could not be raised: short of memory, the kernel may choose the target",
+             pid_);
+    }
+    if (injection.has_way_home()) {
+        const UniqueDescriptor memory(::open(proc(pid_, "mem").c_str(), O_RDWR | O_CLOEXEC));
+        const auto& bytes = injection.covered_bytes();
+        if (!memory || ::pwrite(memory.get(),
+                                bytes.data(),
+                                bytes.size(),
+                                static_cast<off_t>(injection.covered_address())) !=
+                           static_cast<ssize_t>(bytes.size())) {
+            warn(diagnostics,
+                 "dead_stack_not_restored",
+                 "unused stack below a thread's red zone holds bytes of the snapshot's own",
+                 injection.tid());
+        }
+    } else {
+        warn(diagnostics,
+             "no_way_home",
+             "no thread had room for a frame that brings it home without the tracer; had the tracer been killed "
+             "while the clone was made, the target would have been harmed",
+             injection.tid());
+    }
+    // A table of its own would be felt by the target (a closed file stays in its epoll set, a port stays bound), so the clone was made sharing
+    // it, and leaves it here. A plain close_range would close the target's descriptors.
+    try {
+        const std::int64_t left = call_in_clone(Tracee(pid_),
+                                                call_address,
+                                                kInjectedCalls.close_range,
+                                                {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
+                                                monotonic_ns() + kReapPauseNs);
+        if (left < 0) {
+            warn(diagnostics,
+                 "clone_shares_descriptors",
+                 "the clone shares the target's descriptor table (no close_range here): if the target ends first, its files "
+                 "stay open until the snapshot is closed",
+                 pid_);
+        }
+    } catch (const Error& error) {
+        throw Error(ErrorKind::kOther,
+                    ErrorDomain::kErrno,
+                    error.code(),
+                    error.call(),
+                    "the clone was killed by somebody else",
+                    static_cast<std::uint32_t>(pid_));
+    }
+}
+
+void CloneChild::kill() noexcept {
+    if (!alive_) return;
+    alive_ = false;
+    // Traced by us and not waited for, so the pid can't have been recycled.
+    ::kill(pid_, SIGKILL);
+    const Tracee child(pid_);
+    for (int stops = 0; stops < 16; ++stops) {
+        const auto stop = child.wait(0);
+        if (!stop || stop->kind == StopKind::kGone) break;
+    }
+}
+
+void reap_clone(std::uint32_t pid,
+                int process_directory,
+                pid_t clone,
+                std::int32_t clone_in_target,
+                Diagnostics& diagnostics) noexcept {
+    try {
+        const UniqueDescriptor memory(::openat(process_directory, "mem", O_RDONLY | O_CLOEXEC));
+        if (!memory) return;
+        const Gadgets gadgets = find_gadgets(process_directory, memory.get());
+        const Status status = parse_status(try_read_text(process_directory, "status"));
+        for (int attempt = 0; attempt < kReapAttempts && is_zombie_of(clone, pid); ++attempt) {
+            if (attempt > 0) {
+                const timespec step{0, kReapStepNs};
+                ::nanosleep(&step, nullptr);
+            }
+            for (const pid_t tid : threads_by_disturbance(process_directory)) {
+                StoppedProcess target(pid, process_directory, monotonic_ns() + kReapPauseNs);
+                try {
+                    if (!target.stop_one(tid)) continue;
+                    Injection injection(target, gadgets, memory.get(), status.seccomp == 2);
+                    injection.run(kInjectedCalls.wait4,
+                                  {static_cast<std::uint64_t>(clone_in_target), 0, kReapOptions, 0, 0, 0},
+                                  {},
+                                  [] {});
+                    injection.put_back();
+                } catch (const Error& error) {
+                    if (error.kind() == ErrorKind::kProcessGone) return;
+                    if (error.kind() == ErrorKind::kUnsupported) continue;  // perhaps another thread can
+                    if (error.kind() != ErrorKind::kAccessDenied) throw;
+                    // Somebody else traces it at the moment, perhaps another snapshot.
+                }
+                break;
+            }
+        }
+        if (is_zombie_of(clone, pid)) {
+            warn(diagnostics,
+                 "zombie_left",
+                 "the clone's zombie could not be collected; it goes when the target ends or waits for its children",
+                 clone);
+        }
+    } catch (const std::exception& error) {
+        try {
+            warn(diagnostics,
+                 "zombie_left",
+                 std::string("the clone's zombie could not be collected: ") + error.what(),
+                 clone);
+        } catch (const std::exception&) {
+            // Out of memory: the report is lost, the zombie is all that is left.
+        }
+    }
+}
+
+}  // namespace snapcore::linux_os

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/injection.h"
+
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "linux/procmap.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+constexpr unsigned long kSuspendSeccomp = 1ul << 21;  // PTRACE_O_SUSPEND_SECCOMP
+// Everything but SIGSYS: a seccomp filter that traps would otherwise kill the target, since the kernel forces a blocked signal.
+constexpr std::uint64_t kInjectionMask = ~(std::uint64_t{1} << (SIGSYS - 1));
+constexpr std::uint64_t kLeastStackBelow = 16 * 1024;
+constexpr int kMostStops = 64;
+
+void* remote_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
+
+bool read_exactly(pid_t tid, std::uint64_t address, std::vector<std::byte>& bytes) {
+    iovec local{bytes.data(), bytes.size()};
+    iovec remote{remote_pointer(address), bytes.size()};
+    return ::process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes.size());
+}
+
+// process_vm_writev, not /proc/PID/mem: it is refused on guard pages and below the mapped part of the stack, which the other forces.
+bool write_exactly(pid_t tid, std::uint64_t address, const std::vector<std::byte>& bytes) {
+    iovec local{const_cast<std::byte*>(bytes.data()), bytes.size()};
+    iovec remote{remote_pointer(address), bytes.size()};
+    return ::process_vm_writev(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes.size());
+}
+
+bool will_restart(std::int64_t value) { return value <= -512 && value >= -516; }
+
+}  // namespace
+
+Injection::Injection(StoppedProcess& target, const Gadgets& gadgets, int memory, bool suspend_seccomp)
+    : target_(target) {
+    std::vector<std::pair<int, const StoppedThread*>> order;
+    for (const StoppedThread& thread : target.threads()) {
+        if (thread.signals_pending) continue;
+        if (const auto rank = injection_rank(thread.restored)) order.emplace_back(*rank, &thread);
+    }
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+        return a.first < b.first;
+    });
+    if (order.empty()) {
+        throw Error::unsupported("PTRACE_SETREGSET",
+                                 "no thread of the target can make the clone call (a 32-bit process, or only kernel workers); "
+                                 "use method=\"live\"",
+                                 target.pid());
+    }
+    const bool home_possible = still_there(gadgets, memory);
+    for (const auto& [rank, thread] : order) {
+        if (thread->tracee.in_restartable_sequence()) continue;
+        if (home_possible && rank < 5 && prepare(*thread, gadgets)) break;
+    }
+    if (!thread_) {
+        // Without a way home the window is short, and the diagnostics say that it was there.
+        for (const auto& [rank, thread] : order) {
+            if (thread->tracee.in_restartable_sequence()) continue;
+            call_address_ = gadgets.plain_call != 0 ? gadgets.plain_call : gadgets.call;
+            if (call_address_ == 0) break;
+            saved_.general = thread->restored;
+            saved_mask_ = thread->tracee.signal_mask();
+            thread_ = *thread;
+            break;
+        }
+    }
+    if (!thread_) {
+        throw Error::unsupported("PTRACE_SETREGSET",
+                                 "the target has no system call instruction that can be used, or every thread is inside a "
+                                 "restartable sequence; try again or use method=\"live\"",
+                                 target.pid());
+    }
+    if (suspend_seccomp) thread_->tracee.set_options(kOptions | kSuspendSeccomp);
+}
+
+Injection::~Injection() {
+    try {
+        put_back();
+    } catch (const Error&) {
+        // The thread has gone: nothing is left to restore.
+    }
+}
+
+pid_t Injection::tid() const { return thread_->tracee.tid(); }
+
+bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets) {
+    const UserRegisters& registers = thread.restored;
+    const std::uint64_t stack = stack_pointer(registers);
+    // A write that succeeds proves only that memory is mapped; goroutine and coroutine stacks lie in heaps, where a frame would hit a neighbour.
+    const auto mapping = find_mapping(target_.directory(), stack);
+    if (!mapping || !mapping->writable || stack < mapping->start + kLeastStackBelow) return false;
+    const std::uint64_t tls = thread_pointer(registers);
+    const bool thread_stack = tls >= mapping->start && tls < mapping->end;
+    if (mapping->name != "[stack]" && !thread_stack) return false;
+
+    ThreadRegisters saved;
+    saved.general = registers;
+    saved.xsave = thread.tracee.extended_state();
+    const std::uint64_t mask = thread.tracee.signal_mask();
+    auto frame = build_home_frame(saved, mask, gadgets.call, gadgets.come_home);
+    if (!frame || frame->address < mapping->start) return false;
+    covered_.resize(frame->bytes.size());
+    const pid_t tid = thread.tracee.tid();
+    if (!read_exactly(tid, frame->address, covered_)) return false;
+    if (!write_exactly(tid, frame->address, frame->bytes)) return false;
+    planted_ = true;
+    saved_ = std::move(saved);
+    saved_mask_ = mask;
+    call_address_ = gadgets.call;
+    frame_ = std::move(frame);
+    thread_ = thread;
+    return true;
+}
+
+InjectedResult Injection::run(std::uint64_t number,
+                              std::array<std::uint64_t, 6> arguments,
+                              const std::function<void()>& meanwhile,
+                              const std::function<void()>& overdue) {
+    if (frame_ && number == kInjectedCalls.clone) arguments[1] = frame_->child_stack;
+    UserRegisters registers = with_call(saved_.general, call_address_, number, arguments);
+    if (frame_) set_stack_pointer(registers, frame_->parent_stack);
+    arranged_ = true;
+    // Registers first: with the mask first, a tracer that dies in between would leave the thread with every signal blocked.
+    thread_->tracee.set_registers(registers);
+    thread_->tracee.set_signal_mask(kInjectionMask);
+    return drive(meanwhile, overdue);
+}
+
+InjectedResult Injection::drive(const std::function<void()>& meanwhile,
+                                const std::function<void()>& overdue) {
+    const Tracee& tracee = thread_->tracee;
+    InjectedResult result;
+    bool entered = false;
+    bool watched = false;
+    bool late = false;
+    int signal = 0;
+    for (int stops = 0; stops < kMostStops; ++stops) {
+        if (!tracee.resume(PTRACE_SYSCALL, signal)) break;
+        signal = 0;
+        if (entered && meanwhile && !watched) {
+            watched = true;
+            meanwhile();
+        }
+        std::optional<Stop> stop = tracee.wait(late ? 0 : target_.deadline_ns());
+        if (!stop) {
+            late = true;
+            overdue();
+            stop = tracee.wait(0);
+        }
+        switch (stop->kind) {
+            case StopKind::kCall: {
+                if (tracee.at_call_entry()) {
+                    entered = true;
+                    break;
+                }
+                const std::int64_t value = call_result(tracee.registers());
+                // A stop asked for meanwhile makes fork begin again; the kernel sees to it when the thread goes on.
+                if (will_restart(value)) break;
+                result.value = value;
+                return result;
+            }
+            case StopKind::kClone: result.child = static_cast<pid_t>(tracee.event_message()); break;
+            case StopKind::kSignal: signal = stop->signal; break;  // SIGSTOP; all others are blocked
+            case StopKind::kGone:
+                throw Error::from_errno(
+                    ESRCH, "waitid", "it was killed while its clone was made", target_.pid());
+            case StopKind::kEvent:
+            case StopKind::kExec:
+            case StopKind::kOther: break;
+        }
+    }
+    throw Error::from_errno(EIO, "PTRACE_SYSCALL", "the injected call did not come back", target_.pid());
+}
+
+// From the exit of the call to an event stop, with no user instruction in between: only there does the kernel look at the restored registers
+// and go on with the call that was interrupted.
+void Injection::to_event_stop() {
+    const Tracee& tracee = thread_->tracee;
+    int signal = 0;
+    for (int stops = 0; stops < kMostStops; ++stops) {
+        tracee.interrupt();
+        if (!tracee.resume(PTRACE_CONT, signal)) break;
+        const auto stop = tracee.wait(0);
+        if (stop->kind == StopKind::kEvent) return;
+        if (stop->kind == StopKind::kGone) break;
+        signal = stop->kind == StopKind::kSignal ? stop->signal : 0;
+    }
+    throw Error::from_errno(ESRCH, "PTRACE_INTERRUPT", "it ended while it was being released", target_.pid());
+}
+
+void Injection::put_back() {
+    if (arranged_) {
+        arranged_ = false;
+        to_event_stop();
+        thread_->tracee.set_signal_mask(saved_mask_);
+        thread_->tracee.set_registers(saved_.general);
+    }
+    // Last: until the registers are back, the frame is what brings the thread home. And once only: afterwards the thread runs.
+    if (std::exchange(planted_, false)) write_exactly(tid(), frame_->address, covered_);
+}
+
+std::int64_t call_in_clone(const Tracee& clone,
+                           std::uint64_t call_address,
+                           std::uint64_t number,
+                           const std::array<std::uint64_t, 6>& arguments,
+                           std::int64_t deadline_ns) {
+    clone.set_signal_mask(~std::uint64_t{0});
+    clone.set_registers(with_call(clone.registers(), call_address, number, arguments));
+    for (int stops = 0; stops < kMostStops; ++stops) {
+        if (!clone.resume(PTRACE_SYSCALL)) break;
+        const auto stop = clone.wait(deadline_ns);
+        if (!stop || stop->kind == StopKind::kGone) break;
+        if (stop->kind == StopKind::kCall && !clone.at_call_entry()) {
+            return call_result(clone.registers());
+        }
+    }
+    throw Error::from_errno(ESRCH, "PTRACE_SYSCALL", "the clone has gone");
+}
+
+}  // namespace snapcore::linux_os

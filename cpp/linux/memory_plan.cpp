@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include "linux/pagemap.h"
+#include "linux/regions.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+// Below it, the zeros cost less as a hole of the file than as one more range.
+constexpr std::uint64_t kLeastGap = 1024 * 1024;
+
+bool is_device(const Mapping& m) {
+    return m.has_vm_flag("io") || m.has_vm_flag("pf") || m.name.starts_with("[vvar") || m.name == "[vsyscall]";
+}
+
+bool is_shared_memory(const Mapping& m) {
+    return m.name.starts_with("/dev/zero") || m.name.starts_with("/memfd:") || m.name.starts_with("/SYSV") ||
+           m.name.starts_with("/dev/shm/") || m.inode == 0;
+}
+
+class Planner {
+public:
+    Planner(int clone_pagemap, int target_pagemap)
+        : private_pagemap_(clone_pagemap >= 0 ? clone_pagemap : target_pagemap),
+          target_pagemap_(target_pagemap) {}
+
+    void add(const Mapping& m, bool image) {
+        const bool readable = m.readable || m.writable || m.executable;
+        if (is_device(m)) {
+            device_bytes_ += m.end - m.start;
+        } else if (m.has_vm_flag("dd")) {
+            excluded_bytes_ += m.end - m.start;
+        } else if (m.name == "[vdso]") {
+            range(m.start, m.end, true);
+        } else if (!m.shared && m.inode == 0) {
+            anonymous(m);
+        } else if (!readable) {
+            return;
+        } else if (!m.shared && (m.writable || image)) {
+            range(m.start, m.end, true);
+        } else {
+            mapped_pages(m);
+        }
+    }
+
+    MemoryPlan finish() {
+        report(Severity::kInfo, "device_memory_left_out", "of device memory cannot be read and are left out", device_bytes_);
+        report(Severity::kInfo, "dontdump_left_out", "are marked MADV_DONTDUMP by the target and are left out", excluded_bytes_);
+        report(Severity::kInfo, "unmapped_file_pages_left_out",
+               "of mapped files and shared memory that the target has not touched are left out", untouched_bytes_);
+        return std::move(plan_);
+    }
+
+private:
+    void range(std::uint64_t start, std::uint64_t end, bool of_the_instant) {
+        plan_.ranges.push_back({{start, end - start}, of_the_instant});
+    }
+
+    // Calls `there` and `gap` with the runs of [start, end) in order, gaps below kLeastGap swallowed.
+    template <class There, class Gap>
+    static void split(const Mapping& m, const std::vector<Range>& runs, There&& there, Gap&& gap) {
+        std::uint64_t at = m.start;
+        for (std::size_t i = 0; i < runs.size();) {
+            std::uint64_t begin = runs[i].address;
+            std::uint64_t end = runs[i].end();
+            while (++i < runs.size() && runs[i].address - end < kLeastGap) end = runs[i].end();
+            if (begin - at < kLeastGap) {
+                begin = at;
+            } else {
+                gap(at, begin);
+            }
+            if (m.end - end < kLeastGap) end = m.end;
+            there(begin, end);
+            at = end;
+        }
+        if (at < m.end) gap(at, m.end);
+    }
+
+    void anonymous(const Mapping& m) {
+        const auto runs = populated_runs(private_pagemap_, m.start, m.end, true);
+        // PROT_NONE that holds nothing is a reservation, not memory.
+        if (runs.empty() && !m.readable && !m.writable && !m.executable) return;
+        split(
+            m,
+            runs,
+            [&](std::uint64_t begin, std::uint64_t end) { range(begin, end, true); },
+            [&](std::uint64_t begin, std::uint64_t end) { plan_.known_zero.push_back({begin, end - begin}); });
+    }
+
+    void mapped_pages(const Mapping& m) {
+        // Reading a page of shared memory that nobody touched would allocate it in the target's name, and a file may be larger than the
+        // machine: what the target itself has mapped is what it works with. Fork does not copy these page tables, so the target's count.
+        const bool of_the_instant = !(m.shared && m.writable) && !is_shared_memory(m);
+        for (const Range& run : populated_runs(target_pagemap_, m.start, m.end, false)) {
+            range(run.address, run.end(), of_the_instant);
+            untouched_bytes_ -= run.size;
+        }
+        untouched_bytes_ += m.end - m.start;
+    }
+
+    void report(Severity severity, const char* code, const char* what, std::uint64_t bytes) {
+        if (bytes == 0) return;
+        plan_.diagnostics.push_back(
+            {severity, code, std::to_string(bytes) + " bytes " + what, "", ErrorDomain::kNone, 0, bytes});
+    }
+
+    int private_pagemap_;
+    int target_pagemap_;
+    MemoryPlan plan_;
+    std::uint64_t device_bytes_ = 0, excluded_bytes_ = 0, untouched_bytes_ = 0;
+};
+
+}  // namespace
+
+MemoryPlan plan_full_memory(std::span<const Mapping> mappings, int clone_pagemap, int target_pagemap) {
+    Planner planner(clone_pagemap, target_pagemap);
+    const std::vector<bool> image = image_mappings(mappings);
+    for (std::size_t i = 0; i < mappings.size(); ++i) planner.add(mappings[i], image[i]);
+    return planner.finish();
+}
+
+}  // namespace snapcore::linux_os

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bytes of a snapshot: from /proc/PID/mem of the clone (or of a target that stands still), with what was copied in the stop in front.
+//
+// call                 | purpose   | can block on
+// pread /proc/PID/mem  | the bytes | page faults: swap, or a file on a network file system
+//
+// Never process_vm_readv on a clone: it un-shares every page that it touches.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "linux/tracer_protocol.h"
+#include "minidump/contents.h"
+
+namespace snapcore::linux_os {
+
+class ProcessMemory : public minidump::MemoryReader {
+public:
+    ProcessMemory(UniqueDescriptor memory, std::vector<MemoryCopy> copies)
+        : memory_(std::move(memory)), copies_(std::move(copies)) {}
+
+    std::size_t read(std::uint64_t address, std::span<std::byte> out) override;
+    // True where all of the range was copied in the stop.
+    bool is_copied(Range range) const;
+    const std::vector<MemoryCopy>& copies() const { return copies_; }
+    // Past it (monotonic_ns()) the target may run again, and reads throw TimedOut. 0: never.
+    void set_deadline(std::int64_t deadline_ns) { deadline_ns_ = deadline_ns; }
+
+private:
+    std::size_t read_process(std::uint64_t address, std::span<std::byte> out);
+
+    UniqueDescriptor memory_;
+    std::vector<MemoryCopy> copies_;  // ascending, not overlapping
+    std::atomic<std::int64_t> deadline_ns_{0};
+};
+
+}  // namespace snapcore::linux_os

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// /proc as records. Parsing is pure (text in, records out); reading is by descriptor, so that a recycled pid is never
+// read by mistake.
+//
+// call                | purpose                      | can block on
+// openat, read        | /proc/PID/...                | mmap_lock of the target (maps, smaps, environ, cmdline), not on its threads
+// readlinkat          | exe, cwd                     | nothing
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/owners.h"
+#include "snapshot/context.h"
+#include "tables/tables.h"
+
+namespace snapcore::linux_os {
+
+// One line of maps, or one entry of smaps.
+struct Mapping {
+    std::uint64_t start = 0, end = 0, offset = 0, inode = 0, device = 0;  // device as st_dev
+    bool readable = false, writable = false, executable = false, shared = false;
+    std::string name;  // as the kernel shows it, octal escapes undone, " (deleted)" kept
+    // From smaps only:
+    std::optional<std::uint64_t> resident;  // bytes
+    std::string vm_flags;                   // "rd ex mr mw me sd"
+    bool has_vm_flag(std::string_view two_letters) const;
+    bool operator==(const Mapping&) const = default;
+};
+// Takes maps and smaps text alike. A torn last line is ignored.
+std::vector<Mapping> parse_maps(std::string_view text);
+
+// /proc/PID/stat or task/TID/stat; the numbers in comments are proc(5)'s field numbers.
+struct Stat {
+    std::uint32_t pid = 0;                    // 1
+    std::string comm;                         // 2
+    char state = '?';                         // 3
+    std::uint32_t parent_pid = 0;             // 4
+    std::uint64_t flags = 0;                  // 9, PF_*
+    std::uint64_t minor_faults = 0;           // 10
+    std::uint64_t major_faults = 0;           // 12
+    std::uint64_t user_ticks = 0;             // 14
+    std::uint64_t kernel_ticks = 0;           // 15
+    std::int32_t priority = 0;                // 18
+    std::int32_t nice = 0;                    // 19
+    std::uint32_t threads = 0;                // 20
+    std::uint64_t start_ticks = 0;            // 22, after boot
+    std::int32_t exit_signal = 0;             // 38
+    std::uint32_t realtime_priority = 0;      // 40
+};
+std::optional<Stat> parse_stat(std::string_view text);
+
+// /proc/PID/status. Sizes in bytes.
+struct Status {
+    std::string name;
+    char state = '?';
+    std::uint32_t tgid = 0, tracer_pid = 0, uid = 0, gid = 0, effective_uid = 0;
+    std::optional<std::uint64_t> vm_peak, vm_size, vm_hwm, vm_rss, rss_anon, rss_file, rss_shmem, vm_swap;
+    std::uint64_t signals_pending = 0, shared_signals_pending = 0, signals_blocked = 0;
+    std::uint64_t cpus_allowed = 0;  // processors 0 to 63
+    int seccomp = 0;
+    bool no_new_privs = false;
+    std::uint32_t threads = 0;
+    std::vector<std::uint32_t> namespace_pids;  // NSpid
+};
+Status parse_status(std::string_view text);
+
+// Whole text of a /proc file below `directory`. Throws Error::from_errno(errno, call, ...) with "openat" or "read".
+std::string read_text(int directory, const char* name, std::uint32_t pid = 0);
+// The same, empty on any error.
+std::string try_read_text(int directory, const char* name);
+// Target of a symbolic link below `directory`, empty on any error.
+std::string try_read_link(int directory, const char* name);
+// Whole text from a descriptor that is open already, from its start.
+std::string read_all(int fd);
+
+// O_PATH-free directory descriptor of /proc/PID; throws ProcessGone if there is none.
+UniqueDescriptor open_process_directory(std::uint32_t pid);
+// Task ids in /proc/PID/task, ascending; empty when it is gone.
+std::vector<std::uint32_t> list_tasks(int process_directory);
+
+// Boot time in ns since 1970, for Stat::start_ticks; ticks per second from sysconf.
+std::int64_t boot_time_ns();
+std::int64_t ticks_to_ns(std::uint64_t ticks);
+
+// Records -> facts and rows. Registers are filled in by the caller.
+ProcessInfo process_info(int process_directory, std::uint32_t pid);
+// Reads comm, stat and status of one task; nullopt when it has gone.
+std::optional<ThreadRow> thread_row(int process_directory, std::uint32_t pid, std::uint32_t tid);
+
+}  // namespace snapcore::linux_os

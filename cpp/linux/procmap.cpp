@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/procmap.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/owners.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+// struct procmap_query of <linux/fs.h>, newer than some headers.
+struct ProcmapQuery {
+    std::uint64_t size, query_flags, query_addr;
+    std::uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+    std::uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+    std::uint64_t vma_name_addr, build_id_addr;
+};
+static_assert(sizeof(ProcmapQuery) == 104);
+constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
+constexpr std::uint64_t kReadable = 1, kWritable = 2, kExecutable = 4, kShared = 8;
+
+std::optional<Mapping> search_text(int maps, std::uint64_t address) {
+    for (Mapping& mapping : parse_maps(read_all(maps))) {
+        if (address >= mapping.start && address < mapping.end) return std::move(mapping);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Mapping> query_mapping(int maps, std::uint64_t address) {
+    std::array<char, 4096> name{};
+    ProcmapQuery query{};
+    query.size = sizeof query;
+    query.query_addr = address;
+    query.vma_name_addr = reinterpret_cast<std::uint64_t>(name.data());
+    query.vma_name_size = name.size();
+    if (::ioctl(maps, kProcmapQuery, &query) < 0) {
+        return errno == ENOENT ? std::nullopt : search_text(maps, address);
+    }
+    Mapping mapping;
+    mapping.start = query.vma_start;
+    mapping.end = query.vma_end;
+    mapping.offset = query.vma_offset;
+    mapping.inode = query.inode;
+    mapping.readable = (query.vma_flags & kReadable) != 0;
+    mapping.writable = (query.vma_flags & kWritable) != 0;
+    mapping.executable = (query.vma_flags & kExecutable) != 0;
+    mapping.shared = (query.vma_flags & kShared) != 0;
+    if (query.vma_name_size > 1) mapping.name.assign(name.data(), query.vma_name_size - 1);
+    return mapping;
+}
+
+std::optional<Mapping> find_mapping(int process_directory, std::uint64_t address) {
+    const UniqueDescriptor maps(::openat(process_directory, "maps", O_RDONLY | O_CLOEXEC));
+    if (!maps) return std::nullopt;
+    return query_mapping(maps.get(), address);
+}
+
+}  // namespace snapcore::linux_os

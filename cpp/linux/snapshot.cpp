@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/snapshot.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "generated/flags.h"
+#include "linux/access.h"
+#include "linux/arch.h"
+#include "linux/procmap.h"
+#include "linux/regions.h"
+#include "snapshot/policy.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+// Numbers of the Linux streams (linux-specific minidump streams of Breakpad and of Mozilla's writer).
+constexpr std::uint32_t kLinuxProcStatus = 0x47670004;
+constexpr std::uint32_t kMozLinuxLimits = 0x4d7a0003;
+
+constexpr std::uint32_t kMeaninglessFlags[] = {
+    CaptureFlags::HANDLE_TRACE,
+    CaptureFlags::IPT_TRACE,
+    CaptureFlags::CREATE_BREAKAWAY_OPTIONAL,
+    CaptureFlags::CREATE_BREAKAWAY,
+    CaptureFlags::CREATE_FORCE_BREAKAWAY,
+    CaptureFlags::CREATE_USE_VM_ALLOCATIONS,
+    CaptureFlags::CREATE_RELEASE_SECTION,
+};
+
+Error not_captured(const char* what, const char* flag) {
+    return Error::invalid_argument(std::string(what) + " were not captured; capture with CaptureFlags." + flag);
+}
+
+}  // namespace
+
+LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
+    : options_(options), source_(options.memory), owner_(::getpid()) {
+    validate_capture_flags(options.flags);
+    if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE)) source_ = MemorySource::kClone;
+    // What a stacks-only dump needs is copied sooner than a clone is made.
+    if (source_ == MemorySource::kStacks) options_.flags &= ~CaptureFlags::VA_CLONE;
+    directory_ = open_process_directory(options.pid);
+    check_target(directory_.get(), options.pid, needs_stop());
+    if (needs_stop()) {
+        trace(control);
+    } else {
+        look_without_stop();
+    }
+    report_flags_without_meaning();
+}
+
+bool LinuxSnapshot::needs_stop() const {
+    constexpr std::uint32_t kStopping = CaptureFlags::VA_CLONE | CaptureFlags::THREADS |
+                                        CaptureFlags::THREAD_CONTEXT | CaptureFlags::HANDLES |
+                                        CaptureFlags::VA_SPACE;
+    return options_.stop && ((options_.flags & kStopping) != 0 || source_ != MemorySource::kNone);
+}
+
+std::uint32_t LinuxSnapshot::tracer_needs() const {
+    std::uint32_t needs = 0;
+    constexpr std::uint32_t kExtended = ContextFlags::FLOATING_POINT | ContextFlags::XSTATE;
+    if (captured(CaptureFlags::THREAD_CONTEXT)) {
+        if ((options_.context_flags & kExtended) != 0) needs |= need::kExtendedState;
+        if ((options_.context_flags & ContextFlags::DEBUG_REGISTERS) != 0) needs |= need::kDebugRegisters;
+    }
+    if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) needs |= need::kExtendedState;
+    if (captured(CaptureFlags::HANDLES)) needs |= need::kHandles;
+    if (source_ == MemorySource::kClone) needs |= need::kClone;
+    if (source_ == MemorySource::kStacks) needs |= need::kStacks;
+    if (source_ == MemorySource::kLive) needs |= need::kHold;
+    // The clone has its own maps, read after the target was let go.
+    if (captured(CaptureFlags::VA_SPACE) && source_ != MemorySource::kClone) needs |= need::kMaps;
+    return needs;
+}
+
+void LinuxSnapshot::trace(Control& control) {
+    tracer_ = std::make_unique<TracerClient>(options_.placement, options_.pid);
+    TracerRequest request;
+    request.pid = options_.pid;
+    request.needs = tracer_needs();
+    request.max_pause_ns = options_.max_pause_ns;
+    request.shared_budget_bytes = options_.shared_budget_bytes;
+    const std::int64_t asked_ns = monotonic_ns();
+    auto [record, descriptors] = tracer_->capture(request, control);
+    const std::int64_t answered_ns = monotonic_ns();
+    clone_ = std::move(descriptors);
+    captured_at_ns_ = record.captured_at_ns;
+    pause_ns_ = record.pause_ns;
+    diagnostics_ = std::move(record.diagnostics);
+    maps_text_ = std::move(record.maps);
+
+    // Soonest first: a thread may end at any moment now.
+    read_threads(record);
+    read_handles(record);
+    process_ = process_info(directory_.get(), options_.pid);
+    read_texts();
+
+    const bool has_memory = source_ != MemorySource::kNone;
+    memory_ = std::make_unique<ProcessMemory>(has_memory ? std::move(clone_.memory) : UniqueDescriptor(),
+                                              std::move(record.memory));
+    if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
+    phases_ = std::move(record.phases);
+    phases_.emplace_back("tracer", answered_ns - asked_ns);
+    phases_.emplace_back("tables", monotonic_ns() - answered_ns);
+}
+
+void LinuxSnapshot::look_without_stop() {
+    captured_at_ns_ = wall_clock_ns();
+    CaptureRecord record;
+    if (captured(CaptureFlags::THREADS)) {
+        for (const std::uint32_t tid : list_tasks(directory_.get())) {
+            record.threads.push_back({tid, {}});
+        }
+        read_threads(record);
+    }
+    if (captured(CaptureFlags::HANDLES)) {
+        const UniqueDescriptor probe(::openat(directory_.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!probe) throw attach_error(directory_.get(), options_.pid, errno, "open /proc/PID/fd");
+        record.descriptors =
+            list_descriptors(directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        read_handles(record);
+    }
+    process_ = process_info(directory_.get(), options_.pid);
+}
+
+void LinuxSnapshot::read_threads(const CaptureRecord& record) {
+    const bool stopped = tracer_ != nullptr;
+    const bool with_contexts = stopped && captured(CaptureFlags::THREAD_CONTEXT);
+    auto contexts = std::make_shared<ContextTable>();
+    contexts->architecture = kArchitecture;
+    if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) {
+        for (const ThreadSample& thread : record.threads) {
+            contexts->xsave_stride = std::max(contexts->xsave_stride, thread.registers.xsave.size());
+        }
+    }
+    auto threads = std::make_shared<ThreadTable>();
+    threads->reserve(record.threads.size());
+    std::vector<const ThreadSample*> order;
+    for (const ThreadSample& thread : record.threads) order.push_back(&thread);
+    std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->tid < b->tid; });
+
+    std::size_t gone = 0;
+    for (const ThreadSample* thread : order) {
+        auto row = thread_row(directory_.get(), options_.pid, thread->tid);
+        if (!row) {
+            ++gone;
+            if (!stopped) continue;
+            row = ThreadRow{};
+            row->tid = thread->tid;
+            row->pid = options_.pid;
+            row->captured_at_ns = captured_at_ns_;
+        }
+        if (stopped) {
+            const UserRegisters& r = thread->registers.general;
+            row->teb = thread_pointer(r);
+            row->instruction_pointer = instruction_pointer(r);
+            row->stack_pointer = stack_pointer(r);
+            if (static_cast<std::int64_t>(current_call(r)) >= 0) {
+                row->last_syscall = static_cast<std::uint32_t>(current_call(r));
+                row->last_syscall_argument = first_argument(r);
+            }
+            if (source_ != MemorySource::kNone) {
+                if (const auto mapping = query_mapping(clone_.maps.get(), stack_pointer(r))) {
+                    row->stack_start = mapping->start;
+                    row->stack_end = mapping->end;
+                }
+            }
+        }
+        if (with_contexts) append_context(*contexts, thread->tid, &thread->registers, options_.context_flags);
+        threads->append(*row);
+    }
+    if (stopped && gone > 0) {
+        note(Severity::kInfo,
+             "threads_gone",
+             std::to_string(gone) + " thread(s) ended right after the stop: their names and times are not known",
+             gone);
+    }
+    if (with_contexts) contexts_ = std::move(contexts);
+    threads_ = std::move(threads);
+}
+
+void LinuxSnapshot::read_handles(CaptureRecord& record) {
+    if (!captured(CaptureFlags::HANDLES)) return;
+    if (!record.descriptors_complete) {
+        const std::size_t in_stop = record.descriptors.size();
+        record.descriptors =
+            list_descriptors(directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        note(Severity::kInfo,
+             "handles_not_atomic",
+             "more than " + std::to_string(in_stop) +
+                 " descriptors: the table was read right after the target was let go, not in the stop",
+             record.descriptors.size());
+    }
+    DescriptorDetail detail;
+    detail.names = captured(CaptureFlags::HANDLE_NAME_INFORMATION);
+    detail.basic = captured(CaptureFlags::HANDLE_BASIC_INFORMATION);
+    detail.type_specific = captured(CaptureFlags::HANDLE_TYPE_SPECIFIC_INFORMATION);
+    handles_ = handle_table(directory_.get(), record.descriptors, detail);
+}
+
+void LinuxSnapshot::read_texts() {
+    executable_ = try_read_link(directory_.get(), "exe");
+    if (source_ == MemorySource::kNone) return;
+    target_texts_.push_back({kLinuxProcStatus, try_read_text(directory_.get(), "status")});
+    target_texts_.push_back({kMozLinuxLimits, try_read_text(directory_.get(), "limits")});
+    // Without a clone the target's mappings are read now or never.
+    if (source_ == MemorySource::kStacks && maps_text_.empty()) {
+        maps_text_ = try_read_text(directory_.get(), "maps");
+    }
+}
+
+void LinuxSnapshot::report_flags_without_meaning() {
+    for (const std::uint32_t flag : kMeaninglessFlags) {
+        if (!captured(flag)) continue;
+        note(Severity::kInfo,
+             "flag_without_meaning",
+             "CaptureFlags." + std::string(CaptureFlags::name_of(flag)) + " has no meaning on Linux and changes nothing",
+             flag);
+    }
+}
+
+void LinuxSnapshot::note(Severity severity, std::string code, std::string message, std::uint64_t subject) {
+    diagnostics_.push_back(
+        {severity, std::move(code), std::move(message), "", ErrorDomain::kNone, 0, subject});
+}
+
+std::shared_ptr<const ThreadTable> LinuxSnapshot::threads() {
+    if (!captured(CaptureFlags::THREADS)) throw not_captured("threads", "THREADS");
+    return threads_;
+}
+
+std::shared_ptr<const HandleTable> LinuxSnapshot::handles() {
+    if (!captured(CaptureFlags::HANDLES)) throw not_captured("handles", "HANDLES");
+    return handles_;
+}
+
+std::shared_ptr<const ContextTable> LinuxSnapshot::contexts() {
+    if (!contexts_) throw not_captured("contexts", "THREADS | CaptureFlags.THREAD_CONTEXT");
+    return contexts_;
+}
+
+void LinuxSnapshot::must_be_open() const {
+    if (closed_) throw Error::invalid_argument("the snapshot is closed");
+}
+
+const std::vector<Mapping>& LinuxSnapshot::mappings() {
+    if (!mappings_) {
+        if (!maps_text_.empty()) {
+            mappings_ = parse_maps(maps_text_);
+        } else {
+            must_be_open();
+            mappings_ = parse_maps(read_text(clone_.directory.get(), "smaps", options_.pid));
+        }
+    }
+    return *mappings_;
+}
+
+std::shared_ptr<const RegionTable> LinuxSnapshot::regions() {
+    if (!captured(CaptureFlags::VA_SPACE)) throw not_captured("regions", "VA_SPACE");
+    const std::lock_guard lock(mutex_);
+    if (!regions_) {
+        regions_ = region_table(mappings(),
+                                captured(CaptureFlags::VA_SPACE_SECTION_INFORMATION),
+                                source_ == MemorySource::kClone);
+    }
+    return regions_;
+}
+
+const Modules& LinuxSnapshot::read_module_table() {
+    if (!modules_) {
+        must_be_open();
+        if (source_ == MemorySource::kNone) throw not_captured("modules", "VA_CLONE");
+        modules_ = read_modules(mappings(), executable_, *memory_);
+    }
+    return *modules_;
+}
+
+std::shared_ptr<const ModuleTable> LinuxSnapshot::modules() {
+    const std::lock_guard lock(mutex_);
+    return read_module_table().table;
+}
+
+std::size_t LinuxSnapshot::read(std::uint64_t address, std::span<std::byte> out) {
+    {
+        const std::lock_guard lock(mutex_);
+        must_be_open();
+    }
+    if (source_ != MemorySource::kClone) {
+        throw Error::invalid_argument("memory was not captured; capture with CaptureFlags.VA_CLONE");
+    }
+    return memory_->read(address, out);
+}
+
+std::int64_t LinuxSnapshot::pause_ns() const {
+    const std::lock_guard lock(mutex_);
+    return pause_ns_;
+}
+
+Diagnostics LinuxSnapshot::diagnostics() const {
+    const std::lock_guard lock(mutex_);
+    return diagnostics_;
+}
+
+std::vector<std::pair<std::string, std::int64_t>> LinuxSnapshot::performance() const {
+    const std::lock_guard lock(mutex_);
+    return phases_;
+}
+
+void LinuxSnapshot::close() {
+    // A fork of the process that made the snapshot owns nothing of it.
+    if (::getpid() != owner_) return;
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    closed_ = true;
+    if (!tracer_) return;
+    const bool held = source_ == MemorySource::kLive;
+    const ReleaseRecord released = tracer_->release();
+    if (held) {
+        pause_ns_ = released.pause_ns;
+        held_to_the_end_ = released.held_to_the_end;
+    }
+    diagnostics_.insert(diagnostics_.end(), released.diagnostics.begin(), released.diagnostics.end());
+}
+
+}  // namespace snapcore::linux_os
+
+namespace snapcore {
+
+std::shared_ptr<Snapshot> capture_process(const CaptureOptions& options, Control& control) {
+    return std::make_shared<linux_os::LinuxSnapshot>(options, control);
+}
+
+}  // namespace snapcore

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/stopped_process.h"
+
+#include <sys/ptrace.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <unordered_set>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "linux/access.h"
+#include "linux/procfs.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+// Threads that the target creates while it is being stopped are traced from birth; nothing else is asked for: EXITKILL here would end the
+// target with us, and an exit event that nobody takes would freeze it.
+constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+
+std::string task_file(pid_t tid, const char* name) {
+    return "task/" + std::to_string(tid) + "/" + name;
+}
+
+}  // namespace
+
+StoppedProcess::StoppedProcess(std::uint32_t pid, int directory, std::int64_t deadline_ns)
+    : pid_(pid), directory_(directory), deadline_ns_(deadline_ns) {}
+
+void StoppedProcess::seize(pid_t tid) {
+    const Tracee tracee(tid);
+    const int error = tracee.seize(kOptions);
+    if (error == 0) {
+        if (tracee.interrupt()) waiting_.push_back(tid);
+        return;
+    }
+    if (error == ESRCH) return;
+    // EPERM is also the answer for a thread that is on its way out.
+    const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
+    if (!stat || stat->state == 'Z' || stat->state == 'X') return;
+    throw attach_error(directory_, pid_, error, "PTRACE_SEIZE");
+}
+
+void StoppedProcess::adopt_clone(pid_t tid) {
+    // The event is the same for a new thread and for a new process made by clone(2); only threads are ours to keep.
+    const std::string directory = "task/" + std::to_string(tid) + "/stat";
+    if (!try_read_text(directory_, directory.c_str()).empty()) {
+        adopted_.push_back(tid);
+        return;
+    }
+    const Tracee child(tid);
+    if (child.wait(deadline_ns_)) child.detach();
+}
+
+void StoppedProcess::stop_all() {
+    std::unordered_set<pid_t> known;
+    for (;;) {
+        for (const std::uint32_t id : list_tasks(directory_)) {
+            const auto tid = static_cast<pid_t>(id);
+            if (known.contains(tid)) continue;
+            if (std::find(adopted_.begin(), adopted_.end(), tid) != adopted_.end()) continue;
+            known.insert(tid);
+            seize(tid);
+        }
+        if (waiting_.empty() && adopted_.empty()) break;
+        while (!waiting_.empty() || !adopted_.empty()) {
+            auto& queue = waiting_.empty() ? adopted_ : waiting_;
+            const pid_t tid = queue.back();
+            queue.pop_back();
+            known.insert(tid);
+            StoppedThread thread{Tracee(tid)};
+            finish_stop(thread);
+        }
+    }
+    if (threads_.empty()) throw process_gone(pid_, "it ended while it was being stopped");
+    std::sort(threads_.begin(), threads_.end(), [](const auto& a, const auto& b) {
+        return a.tracee.tid() < b.tracee.tid();
+    });
+}
+
+bool StoppedProcess::stop_one(pid_t tid) {
+    seize(tid);
+    if (waiting_.empty()) return false;
+    waiting_.clear();
+    StoppedThread thread{Tracee(tid)};
+    const std::size_t before = threads_.size();
+    finish_stop(thread);
+    return threads_.size() > before;
+}
+
+// Brings a seized and interrupted thread to an event stop, where registers can be exchanged safely.
+void StoppedProcess::finish_stop(StoppedThread& thread) {
+    const Tracee& tracee = thread.tracee;
+    for (;;) {
+        const auto stop = tracee.wait(deadline_ns_);
+        if (!stop) {
+            waiting_.push_back(tracee.tid());
+            time_out(tracee.tid());
+        }
+        switch (stop->kind) {
+            case StopKind::kGone: return;
+            case StopKind::kEvent:
+                if (mend(thread)) threads_.push_back(thread);
+                return;
+            case StopKind::kExec:
+                tracee.detach();
+                throw Error(ErrorKind::kProcessGone,
+                            ErrorDomain::kErrno,
+                            ESRCH,
+                            "PTRACE_EVENT_EXEC",
+                            "the process replaced its program (execve) while it was being stopped; try again",
+                            pid_);
+            case StopKind::kClone: adopt_clone(static_cast<pid_t>(tracee.event_message())); break;
+            case StopKind::kCall:
+            case StopKind::kSignal:
+            case StopKind::kOther: break;
+        }
+        // A signal goes to its thread now: held back, it would be lost if we died. Any stop takes the pending interrupt with it.
+        tracee.resume(PTRACE_CONT, stop->kind == StopKind::kSignal ? stop->signal : 0);
+        tracee.interrupt();
+    }
+}
+
+bool StoppedProcess::mend(StoppedThread& thread) {
+    try {
+        thread.found = thread.tracee.registers();
+        thread.restored = thread.found;
+        const auto restarted = restarted_after_interrupt(thread.found);
+        const bool timed = is_interrupted_timed_call(thread.found);
+        if (!restarted && !timed) return true;
+        const Status status =
+            parse_status(try_read_text(directory_, task_file(thread.tracee.tid(), "status").c_str()));
+        thread.signals_pending =
+            ((status.signals_pending | status.shared_signals_pending) & ~status.signals_blocked) != 0;
+        // With a signal to deliver, EINTR is the true answer.
+        if (thread.signals_pending) return true;
+        if (timed) ++interrupted_timed_calls_;
+        if (restarted) {
+            thread.tracee.set_registers(*restarted);
+            thread.restored = *restarted;
+        }
+        return true;
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::kProcessGone) return false;  // killed in the stop
+        throw;
+    }
+}
+
+void StoppedProcess::time_out(pid_t tid) const {
+    const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
+    const std::string where = try_read_text(directory_, task_file(tid, "wchan").c_str());
+    std::string text = "thread " + std::to_string(tid) + " did not stop within max_pause";
+    if (stat) text += std::string(" (state ") + stat->state + (where.empty() ? "" : " in " + where) + ")";
+    text += "; every thread was let go. A thread in uninterruptible sleep (D: a vfork parent, a dead network file system) or a "
+            "frozen cgroup cannot be stopped: try again later or raise max_pause";
+    throw Error(ErrorKind::kTimedOut, ErrorDomain::kErrno, ETIMEDOUT, "PTRACE_INTERRUPT", text, pid_);
+}
+
+void StoppedProcess::release(pid_t keep) noexcept {
+    std::vector<StoppedThread> kept;
+    for (const StoppedThread& thread : threads_) {
+        if (thread.tracee.tid() == keep) {
+            kept.push_back(thread);
+        } else {
+            thread.tracee.detach();
+        }
+    }
+    threads_ = std::move(kept);
+    // Not stopped yet, so PTRACE_DETACH is refused; those that do not stop soon are let go by the kernel when the tracer's thread ends.
+    const std::int64_t patience = monotonic_ns() + 20'000'000;
+    for (auto* queue : {&waiting_, &adopted_}) {
+        for (const pid_t tid : *queue) {
+            const Tracee tracee(tid);
+            const auto stop = tracee.wait(patience);
+            if (stop && stop->kind != StopKind::kGone) {
+                tracee.detach(stop->kind == StopKind::kSignal ? stop->signal : 0);
+            }
+        }
+        queue->clear();
+    }
+}
+
+}  // namespace snapcore::linux_os

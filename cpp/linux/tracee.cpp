@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/tracee.h"
+
+#include <elf.h>
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+// Newer than some C libraries' headers.
+constexpr int kGetRseqConfiguration = 0x420f;
+constexpr int kGetSyscallInfo = 0x420e;
+constexpr int kGetSignalMask = 0x420a;
+constexpr int kSetSignalMask = 0x420b;
+
+struct RseqConfiguration {
+    std::uint64_t pointer;
+    std::uint32_t size, signature, flags, pad;
+};
+
+long ptrace_call(int request, pid_t tid, void* address, void* data) {
+    // The C library declares the request as an enumeration of its own.
+    return ::ptrace(static_cast<__ptrace_request>(request), tid, address, data);
+}
+
+void* as_pointer(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
+
+Stop classify(const siginfo_t& info) {
+    if (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
+        return {StopKind::kGone, 0};
+    }
+    const int signal = info.si_status & 0xff;
+    switch (info.si_status >> 8) {
+        case PTRACE_EVENT_STOP: return {StopKind::kEvent, signal};
+        case PTRACE_EVENT_CLONE: return {StopKind::kClone, signal};
+        case PTRACE_EVENT_EXEC: return {StopKind::kExec, signal};
+        case 0:
+            return signal == (SIGTRAP | 0x80) ? Stop{StopKind::kCall, 0}
+                                              : Stop{StopKind::kSignal, signal};
+        default: return {StopKind::kOther, signal};
+    }
+}
+
+// Waiting costs the target time, so the first moments are spent awake.
+class Backoff {
+public:
+    void pause() {
+        if (rounds_ < 200) {
+            ++rounds_;
+            ::sched_yield();
+            return;
+        }
+        const timespec step{0, sleep_ns_};
+        ::nanosleep(&step, nullptr);
+        if (sleep_ns_ < 500'000) sleep_ns_ += sleep_ns_ / 4;
+    }
+
+private:
+    int rounds_ = 0;
+    long sleep_ns_ = 20'000;
+};
+
+}  // namespace
+
+void Tracee::must(long result, std::string_view call) const {
+    if (result < 0) {
+        throw Error::from_errno(errno, call, "", static_cast<std::uint32_t>(tid_));
+    }
+}
+
+int Tracee::seize(unsigned long options) const {
+    return ptrace_call(PTRACE_SEIZE, tid_, nullptr, as_pointer(options)) < 0 ? errno : 0;
+}
+
+bool Tracee::interrupt() const {
+    return ptrace_call(PTRACE_INTERRUPT, tid_, nullptr, nullptr) == 0;
+}
+
+std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
+    Backoff backoff;
+    for (;;) {
+        siginfo_t info{};
+        constexpr int kLook = WEXITED | WSTOPPED | WNOHANG | __WALL;
+        const auto id = static_cast<id_t>(tid_);
+        if (::waitid(P_PID, id, &info, kLook | WNOWAIT) < 0) {
+            if (errno == EINTR) continue;
+            return Stop{StopKind::kGone, 0};  // ECHILD: an exec by another thread took its place
+        }
+        if (info.si_pid != 0) {
+            const Stop stop = classify(info);
+            // Only a signal must stay unconsumed: consuming it would take it away from the thread if we died before resuming.
+            if (stop.kind != StopKind::kSignal) {
+                while (::waitid(P_PID, id, &info, kLook) < 0 && errno == EINTR) {
+                }
+            }
+            return stop;
+        }
+        if (deadline_ns != 0 && monotonic_ns() >= deadline_ns) return std::nullopt;
+        backoff.pause();
+    }
+}
+
+bool Tracee::resume(int request, int signal) const {
+    return ptrace_call(request, tid_, nullptr, as_pointer(static_cast<unsigned>(signal))) == 0;
+}
+
+void Tracee::detach(int signal) const noexcept {
+    ptrace_call(PTRACE_DETACH, tid_, nullptr, as_pointer(static_cast<unsigned>(signal)));
+}
+
+void Tracee::set_options(unsigned long options) const {
+    must(ptrace_call(PTRACE_SETOPTIONS, tid_, nullptr, as_pointer(options)), "PTRACE_SETOPTIONS");
+}
+
+unsigned long Tracee::event_message() const {
+    unsigned long message = 0;
+    must(ptrace_call(PTRACE_GETEVENTMSG, tid_, nullptr, &message), "PTRACE_GETEVENTMSG");
+    return message;
+}
+
+bool Tracee::at_call_entry() const {
+    // struct ptrace_syscall_info: the first byte is the kind of stop.
+    std::array<std::uint8_t, 88> info{};
+    must(ptrace_call(kGetSyscallInfo, tid_, as_pointer(info.size()), info.data()),
+         "PTRACE_GET_SYSCALL_INFO");
+    return info[0] == 1 || info[0] == 3;  // entry, seccomp
+}
+
+UserRegisters Tracee::registers() const {
+    UserRegisters registers{};
+    iovec vector{&registers, sizeof registers};
+    must(ptrace_call(PTRACE_GETREGSET, tid_, as_pointer(NT_PRSTATUS), &vector), "PTRACE_GETREGSET");
+    return registers;
+}
+
+void Tracee::set_registers(const UserRegisters& registers) const {
+    UserRegisters copy = registers;
+    iovec vector{&copy, sizeof copy};
+    must(ptrace_call(PTRACE_SETREGSET, tid_, as_pointer(NT_PRSTATUS), &vector), "PTRACE_SETREGSET");
+}
+
+std::uint64_t Tracee::signal_mask() const {
+    std::uint64_t mask = 0;
+    must(ptrace_call(kGetSignalMask, tid_, as_pointer(sizeof mask), &mask), "PTRACE_GETSIGMASK");
+    return mask;
+}
+
+void Tracee::set_signal_mask(std::uint64_t mask) const {
+    must(ptrace_call(kSetSignalMask, tid_, as_pointer(sizeof mask), &mask), "PTRACE_SETSIGMASK");
+}
+
+std::vector<std::byte> Tracee::extended_state() const {
+    std::array<std::byte, 16384> buffer;  // AMX included; not initialised on purpose
+    iovec vector{buffer.data(), buffer.size()};
+    if (ptrace_call(PTRACE_GETREGSET, tid_, as_pointer(kExtendedStateNote), &vector) < 0) return {};
+    return {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(vector.iov_len)};
+}
+
+std::array<std::uint64_t, 8> Tracee::debug_registers() const {
+    std::array<std::uint64_t, 8> out{};
+#if defined(__x86_64__)
+    const auto peek = [this](std::size_t index) {
+        // offsetof with a run-time index is not portable; the registers are consecutive words.
+        const std::size_t offset = offsetof(struct user, u_debugreg) + index * sizeof(unsigned long);
+        errno = 0;
+        const long value = ptrace_call(PTRACE_PEEKUSER, tid_, as_pointer(offset), nullptr);
+        return errno == 0 ? static_cast<std::uint64_t>(value) : 0;
+    };
+    // DR7 enables the others; a thread without a breakpoint has nothing in them, and each read is a system call in the stop.
+    out[7] = peek(7);
+    if (out[7] != 0) {
+        for (const std::size_t index : {0u, 1u, 2u, 3u, 6u}) out[index] = peek(index);
+    }
+#endif
+    return out;
+}
+
+bool Tracee::in_restartable_sequence() const {
+    RseqConfiguration rseq{};
+    if (ptrace_call(kGetRseqConfiguration, tid_, as_pointer(sizeof rseq), &rseq) < 0) return false;
+    if (rseq.pointer == 0) return false;
+    std::uint64_t critical_section = 0;
+    iovec local{&critical_section, sizeof critical_section};
+    iovec remote{as_pointer(rseq.pointer + 8), sizeof critical_section};  // struct rseq::rseq_cs
+    return ::process_vm_readv(tid_, &local, 1, &remote, 1, 0) == sizeof critical_section &&
+           critical_section != 0;
+}
+
+}  // namespace snapcore::linux_os

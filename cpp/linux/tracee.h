@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One traced thread. Every call must come from the thread that seized it.
+//
+// call                  | purpose                              | can block on
+// PTRACE_SEIZE          | attach without stopping              | nothing (EPERM, ESRCH)
+// PTRACE_INTERRUPT      | ask for a stop                       | nothing
+// waitid WNOHANG        | see the stop, polled to a deadline   | nothing
+// PTRACE_*REGSET, ...   | registers of a stopped thread        | nothing
+// PTRACE_SYSCALL, CONT  | let it go on                         | nothing
+// PTRACE_DETACH         | let it go                            | nothing
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "linux/arch.h"
+
+namespace snapcore::linux_os {
+
+enum class StopKind : std::uint8_t {
+    kEvent,   // PTRACE_EVENT_STOP: our interrupt, or job control
+    kCall,    // entry or exit of a system call
+    kClone,   // PTRACE_EVENT_CLONE: a new thread or process is traced as well
+    kExec,    // PTRACE_EVENT_EXEC
+    kSignal,  // about to be delivered
+    kOther,
+    kGone,
+};
+
+struct Stop {
+    StopKind kind = StopKind::kOther;
+    int signal = 0;
+};
+
+class Tracee {
+public:
+    explicit Tracee(pid_t tid) : tid_(tid) {}
+
+    pid_t tid() const { return tid_; }
+
+    // errno of PTRACE_SEIZE, 0 when it is traced now.
+    int seize(unsigned long options) const;
+    // False when the thread has gone.
+    bool interrupt() const;
+    // nullopt at the deadline (monotonic_ns(); 0: none). A signal that is reported stays with the thread: should the
+    // tracer die here, the kernel still delivers it.
+    std::optional<Stop> wait(std::int64_t deadline_ns) const;
+    bool resume(int request, int signal = 0) const;  // PTRACE_CONT, PTRACE_SYSCALL
+    void detach(int signal = 0) const noexcept;
+    void set_options(unsigned long options) const;
+    unsigned long event_message() const;
+    // True at the entry of a call, false at its exit.
+    bool at_call_entry() const;
+
+    UserRegisters registers() const;
+    void set_registers(const UserRegisters& registers) const;
+    std::uint64_t signal_mask() const;
+    void set_signal_mask(std::uint64_t mask) const;
+    std::vector<std::byte> extended_state() const;  // empty where the processor has none
+    std::array<std::uint64_t, 8> debug_registers() const;
+    // Inside a restartable sequence (rseq), or registered to be in one.
+    bool in_restartable_sequence() const;
+
+private:
+    void must(long result, std::string_view call) const;
+
+    pid_t tid_;
+};
+
+}  // namespace snapcore::linux_os

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linux/tracer.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "linux/access.h"
+#include "linux/clone_child.h"
+#include "linux/gadgets.h"
+#include "linux/injection.h"
+#include "linux/procfs.h"
+#include "linux/procmap.h"
+#include "linux/pagemap.h"
+#include "linux/regions.h"
+#include "linux/stopped_process.h"
+#include "linux/tracer_protocol.h"
+
+namespace snapcore::linux_os {
+namespace {
+
+constexpr std::size_t kMostDescriptorsInStop = 256;
+constexpr std::uint64_t kMostStack = 1024 * 1024;
+constexpr std::uint64_t kRedZone = 128;
+constexpr std::uint64_t kPage = 4096;
+
+UniqueDescriptor open_at(int directory, const char* name) {
+    return UniqueDescriptor(::openat(directory, name, O_RDONLY | O_CLOEXEC));
+}
+
+// Reads what is there; less where a page is missing.
+std::vector<std::byte> read_target(std::uint32_t pid, Range range) {
+    std::vector<std::byte> bytes(range.size);
+    iovec local{bytes.data(), bytes.size()};
+    iovec remote{reinterpret_cast<void*>(range.address), bytes.size()};
+    const ssize_t n = ::process_vm_readv(static_cast<pid_t>(pid), &local, 1, &remote, 1, 0);
+    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return bytes;
+}
+
+class Tracer {
+public:
+    explicit Tracer(const TracerRequest& request) : request_(request) {
+        directory_ = open_process_directory(request.pid);
+    }
+
+    void capture();
+    CaptureRecord& record() { return record_; }
+    CaptureDescriptors descriptors();
+
+    // Lets a held target go at the latest at max_pause.
+    bool holding() const { return target_ != nullptr; }
+    std::int64_t hold_deadline_ns() const { return started_ns_ + request_.max_pause_ns; }
+    void let_go();
+
+    void finish(ReleaseRecord& release) noexcept;
+
+private:
+    bool needs(std::uint32_t bit) const { return (request_.needs & bit) != 0; }
+    void refuse_seccomp(const Status& status);
+    void clone(StoppedProcess& target);
+    void sample(const StoppedThread& thread);
+    // All but `sampled`, and the descriptors.
+    void sample_rest(StoppedProcess& target, pid_t sampled);
+    void copy_stacks();
+    void copy_shared(std::uint64_t budget);
+    void phase(const char* name);
+
+    TracerRequest request_;
+    UniqueDescriptor directory_;
+    UniqueDescriptor memory_;
+    Gadgets gadgets_;
+    bool suspend_seccomp_ = false;
+    std::int64_t started_ns_ = 0;
+    std::int64_t phase_ns_ = 0;
+    CaptureRecord record_;
+    CloneChild clone_;
+    std::unique_ptr<StoppedProcess> target_;  // while it is held
+    std::int64_t pause_ns_ = 0;
+};
+
+void Tracer::phase(const char* name) {
+    const std::int64_t now = monotonic_ns();
+    record_.phases.emplace_back(name, now - phase_ns_);
+    phase_ns_ = now;
+}
+
+void Tracer::refuse_seccomp(const Status& status) {
+    if (status.seccomp == 0) return;
+    suspend_seccomp_ = status.seccomp == 2;
+    const Status own = parse_status(try_read_text(AT_FDCWD, "/proc/self/status"));
+    // PTRACE_O_SUSPEND_SECCOMP needs CAP_SYS_ADMIN and a tracer that is not filtered itself. Without it a filter may answer an unexpected clone by
+    // killing the target, so it is not tried.
+    const std::string capabilities = try_read_text(AT_FDCWD, "/proc/self/status");
+    const auto at = capabilities.find("CapEff:");
+    const bool admin = at != std::string::npos &&
+                       ((std::strtoull(capabilities.c_str() + at + 7, nullptr, 16) >> 21) & 1) != 0;
+    if (suspend_seccomp_ && admin && own.seccomp == 0) return;
+    throw Error::unsupported(
+        "seccomp",
+        "the target runs under a seccomp filter, which might answer the injected clone by killing it; run with CAP_SYS_ADMIN "
+        "(the filter is then suspended for the one call), or use method=\"live\"",
+        request_.pid);
+}
+
+void Tracer::capture() {
+    const int directory = directory_.get();
+    check_target(directory, request_.pid, true);
+    if (needs(need::kClone)) {
+        refuse_seccomp(parse_status(try_read_text(directory, "status")));
+        memory_ = open_at(directory, "mem");
+        if (!memory_) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
+        gadgets_ = find_gadgets(directory, memory_.get());
+    }
+
+    started_ns_ = phase_ns_ = monotonic_ns();
+    auto target = std::make_unique<StoppedProcess>(request_.pid, directory, hold_deadline_ns());
+    target->stop_all();
+    record_.captured_at_ns = wall_clock_ns();
+    phase("stop");
+    record_.threads.reserve(target->threads().size());
+    if (needs(need::kClone)) {
+        clone(*target);
+    } else {
+        sample_rest(*target, 0);
+        phase("registers");
+    }
+    if (needs(need::kStacks)) {
+        copy_stacks();
+        phase("stacks");
+    }
+    if (needs(need::kMaps)) {
+        record_.maps = try_read_text(directory, "maps");
+        phase("maps");
+    }
+    if (const std::uint32_t count = target->interrupted_timed_calls(); count > 0) {
+        record_.diagnostics.push_back(
+            {Severity::kInfo,
+             "timed_call_interrupted",
+             std::to_string(count) +
+                 " thread(s) saw a timed epoll_wait, io_getevents, semtimedop or rt_sigtimedwait return EINTR because of the stop",
+             "PTRACE_INTERRUPT",
+             ErrorDomain::kErrno,
+             EINTR,
+             count});
+    }
+    if (needs(need::kHold)) {
+        target_ = std::move(target);
+        return;
+    }
+    if (clone_.pid() != 0) return;  // clone() let it go as soon as it could
+    target->release();
+    phase("release");
+    record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
+}
+
+void Tracer::clone(StoppedProcess& target) {
+    bool overdue = false;
+    Injection injection(target, gadgets_, memory_.get(), suspend_seccomp_);
+    // Its registers are about to be exchanged; the others' are read while the kernel copies.
+    for (const StoppedThread& thread : target.threads()) {
+        if (thread.tracee.tid() == injection.tid()) sample(thread);
+    }
+    if (request_.shared_budget_bytes > 0) copy_shared(request_.shared_budget_bytes);
+    phase("prepare");
+    clone_.make(
+        target,
+        injection,
+        [&] { sample_rest(target, injection.tid()); },
+        [&] {
+            overdue = true;
+            target.release(injection.tid());
+        },
+        suspend_seccomp_);
+    phase("clone");
+    if (overdue) {
+        throw Error(ErrorKind::kTimedOut,
+                    ErrorDomain::kErrno,
+                    ETIMEDOUT,
+                    "clone",
+                    "copying the target's page tables took longer than max_pause; raise max_pause, or use huge pages in the target",
+                    request_.pid);
+    }
+    record_.clone = clone_.pid();
+    record_.clone_in_target = clone_.pid_in_target();
+    target.release();
+    phase("release");
+    record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
+    clone_.settle(injection, gadgets_.call != 0 ? gadgets_.call : gadgets_.plain_call, record_.diagnostics);
+}
+
+void Tracer::sample(const StoppedThread& thread) {
+    ThreadSample out;
+    out.tid = static_cast<std::uint32_t>(thread.tracee.tid());
+    out.registers.general = thread.found;
+    if (needs(need::kExtendedState)) out.registers.xsave = thread.tracee.extended_state();
+    if (needs(need::kDebugRegisters)) out.registers.debug = thread.tracee.debug_registers();
+    record_.threads.push_back(std::move(out));
+}
+
+void Tracer::sample_rest(StoppedProcess& target, pid_t sampled) {
+    for (const StoppedThread& thread : target.threads()) {
+        if (thread.tracee.tid() != sampled) sample(thread);
+    }
+    if (needs(need::kHandles)) {
+        record_.descriptors = list_descriptors(
+            directory_.get(), kMostDescriptorsInStop, &record_.descriptors_complete);
+    }
+}
+
+void Tracer::copy_stacks() {
+    const UniqueDescriptor maps = open_at(directory_.get(), "maps");
+    std::vector<Range> slices;
+    for (const ThreadSample& thread : record_.threads) {
+        const std::uint64_t stack = stack_pointer(thread.registers.general);
+        if (stack == 0) continue;
+        const auto mapping = query_mapping(maps.get(), stack);
+        if (!mapping || !mapping->readable) continue;
+        const std::uint64_t begin = std::max(mapping->start, align_down(stack - kRedZone, 16));
+        slices.push_back({begin, std::min(mapping->end - begin, kMostStack)});
+    }
+    // Coroutine stacks may share a mapping: a range is copied once.
+    std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) { return a.address < b.address; });
+    std::uint64_t done = 0;
+    for (Range slice : slices) {
+        if (slice.end() <= done) continue;
+        if (slice.address < done) slice = {done, slice.end() - done};
+        std::vector<std::byte> bytes = read_target(request_.pid, slice);
+        done = slice.end();
+        if (!bytes.empty()) record_.memory.push_back({slice.address, std::move(bytes)});
+    }
+}
+
+void Tracer::copy_shared(std::uint64_t budget) {
+    const UniqueDescriptor pagemap = open_at(directory_.get(), "pagemap");
+    for (const Mapping& mapping : parse_maps(try_read_text(directory_.get(), "maps"))) {
+        if (!mapping.shared || !mapping.writable || !mapping.readable) continue;
+        // Reading a page of shared memory that nobody touched would allocate it, so only what is there is read.
+        for (const Range& run : populated_runs(pagemap.get(), mapping.start, mapping.end, false)) {
+            const std::uint64_t size = std::min(run.size, budget / kPage * kPage);
+            if (size == 0) return;
+            std::vector<std::byte> bytes = read_target(request_.pid, {run.address, size});
+            budget -= bytes.size();
+            if (!bytes.empty()) record_.memory.push_back({run.address, std::move(bytes)});
+        }
+    }
+}
+
+CaptureDescriptors Tracer::descriptors() {
+    CaptureDescriptors out;
+    out.directory = clone_.pid() != 0 ? open_process_directory(static_cast<std::uint32_t>(clone_.pid()))
+                                      : UniqueDescriptor(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0));
+    out.memory = open_at(out.directory.get(), "mem");
+    out.pagemap = open_at(out.directory.get(), "pagemap");
+    out.maps = open_at(out.directory.get(), "maps");
+    return out;
+}
+
+void Tracer::let_go() {
+    target_->release();
+    target_.reset();
+    pause_ns_ = monotonic_ns() - started_ns_;
+}
+
+void Tracer::finish(ReleaseRecord& release) noexcept {
+    if (target_ != nullptr) let_go();
+    release.pause_ns = pause_ns_;
+    if (clone_.pid() == 0) return;
+    clone_.kill();
+    reap_clone(
+        request_.pid, directory_.get(), clone_.pid(), clone_.pid_in_target(), release.diagnostics);
+}
+
+// Until the client says release, hangs up or dies. False when max_pause came first.
+bool wait_for_release(int socket, int client, std::int64_t deadline_ns) {
+    pollfd watched[2] = {{socket, POLLIN, 0}, {client, POLLIN, 0}};
+    for (;;) {
+        int timeout_ms = -1;
+        if (deadline_ns != 0) {
+            const std::int64_t left = deadline_ns - monotonic_ns();
+            if (left <= 0) return false;
+            timeout_ms = static_cast<int>(left / 1'000'000) + 1;
+        }
+        const int ready = ::poll(watched, 2, timeout_ms);
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) return true;
+    }
+}
+
+void serve_capture(int socket, int client, const TracerRequest& request) {
+    Tracer tracer(request);
+    ReleaseRecord release;
+    try {
+        tracer.capture();
+        send_capture(socket, tracer.record(), tracer.descriptors());
+    } catch (...) {
+        tracer.finish(release);
+        throw;
+    }
+    // The client has its copy: thousands of threads' registers need not stay here twice.
+    tracer.record() = {};
+    if (tracer.holding() && !wait_for_release(socket, client, tracer.hold_deadline_ns())) {
+        tracer.let_go();
+        release.held_to_the_end = false;
+    }
+    wait_for_release(socket, client, 0);
+    tracer.finish(release);
+    send_release(socket, release);
+}
+
+}  // namespace
+
+void serve_tracer(int socket, int client) noexcept {
+    try {
+        const auto request = receive_request(socket);
+        if (!request) return;
+        try {
+            if (request->kind == RequestKind::kReap) {
+                ReleaseRecord release;
+                const UniqueDescriptor directory = open_process_directory(request->pid);
+                reap_clone(request->pid,
+                           directory.get(),
+                           request->clone,
+                           request->clone_in_target,
+                           release.diagnostics);
+                send_release(socket, release);
+            } else {
+                serve_capture(socket, client, *request);
+            }
+        } catch (const Error& error) {
+            send_error(socket, error);
+        } catch (const std::exception& error) {
+            send_error(socket, Error(ErrorKind::kOther, ErrorDomain::kNone, 0, "", error.what()));
+        }
+    } catch (const std::exception&) {
+        // The other side has gone; everything is released already.
+    }
+}
+
+}  // namespace snapcore::linux_os

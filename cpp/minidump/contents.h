@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a dump is made of: tables, contexts, texts and a way to read memory. A backend fills it, the writer turns it
+// into bytes. Knows no OS.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/diagnostics.h"
+#include "base/range.h"
+#include "snapshot/context.h"
+#include "tables/tables.h"
+
+namespace snapcore::minidump {
+
+// MINIDUMP_SYSTEM_INFO in plain words.
+struct SystemInfo {
+    Architecture architecture = Architecture::kAmd64;
+    std::uint16_t processor_level = 0;     // family
+    std::uint16_t processor_revision = 0;  // model << 8 | stepping
+    std::uint32_t processors = 0;
+    std::uint32_t platform_id = 0;  // 0x8201 Linux, 2 Windows
+    std::uint32_t major = 0, minor = 0, build = 0;
+    std::string os_text;  // `uname -srvmo`, or the service pack
+    std::string cpu_vendor;           // 12 characters, as CPUID leaf 0 spells it
+    std::uint32_t cpu_version = 0;    // CPUID leaf 1, EAX
+    std::uint32_t cpu_features = 0;   // CPUID leaf 1, EDX
+    std::uint32_t amd_features = 0;   // CPUID leaf 0x80000001, EDX
+    std::uint32_t max_mhz = 0, current_mhz = 0;
+};
+
+// A stream whose bytes the writer takes as they are (LinuxMaps, MozLinuxLimits, ...).
+struct RawStream {
+    std::uint32_t type = 0;
+    std::string bytes;
+};
+
+// Memory that must be readable until the dump is written. Called by two workers at a time.
+class MemoryReader {
+public:
+    virtual ~MemoryReader() = default;
+    // Bytes read from the start of the range; less than asked: the page behind them cannot be read.
+    virtual std::size_t read(std::uint64_t address, std::span<std::byte> out) = 0;
+};
+
+// One range of memory to be written. Ranges ascend and do not overlap.
+struct MemoryRange {
+    Range range;
+    // Read from a process that ran on (a shared mapping): counted as not of the instant.
+    bool of_the_instant = true;
+};
+
+struct ThreadStack {
+    std::uint32_t tid = 0;
+    Range range;  // inside one of `memory`; size 0 where there is none
+};
+
+struct Contents {
+    std::uint64_t flags = 0;  // MiniDumpType
+    std::int64_t captured_at_ns = 0;
+    std::uint32_t pid = 0;
+    SystemInfo system;
+    ProcessInfo process;
+    std::shared_ptr<const ThreadTable> threads;   // required
+    std::shared_ptr<const ContextTable> contexts; // required; rows found by tid
+    std::shared_ptr<const ModuleTable> modules;   // required; main executable first
+    std::shared_ptr<const HandleTable> handles;   // written where flags say WITH_HANDLE_DATA
+    std::shared_ptr<const RegionTable> regions;   // written where flags say WITH_FULL_MEMORY_INFO
+    // Raw build ids by module row (CvRecord "BpEL"); empty where a module has none.
+    std::vector<std::string> build_ids;
+    std::vector<RawStream> streams;
+    std::vector<ThreadStack> stacks;
+    // Full memory goes to Memory64List, else to MemoryList.
+    std::vector<MemoryRange> memory;
+    // Committed but never touched: left out of Memory64List, read back as zeros.
+    std::vector<Range> known_zero;
+    std::optional<std::string> comment;
+    Diagnostics diagnostics;  // become the soft-errors stream
+};
+
+}  // namespace snapcore::minidump

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The minidump file format: structures with the SDK's names, packed to 4 bytes as they lie in the file. No OS header. Bytes are copied in and
+// out with memcpy; nobody casts file memory to these.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace snapcore::minidump::raw {
+
+using RVA = std::uint32_t;
+using RVA64 = std::uint64_t;
+
+inline constexpr std::uint32_t kSignature = 0x504d444d;  // "MDMP"
+inline constexpr std::uint32_t kVersion = 0xa793;
+
+enum StreamType : std::uint32_t {
+    ThreadListStream = 3,
+    ModuleListStream = 4,
+    MemoryListStream = 5,
+    SystemInfoStream = 7,
+    Memory64ListStream = 9,
+    CommentStreamW = 11,
+    HandleDataStream = 12,
+    MiscInfoStream = 15,
+    MemoryInfoListStream = 16,
+    ThreadInfoListStream = 17,
+    ThreadNamesStream = 24,
+    MozSoftErrors = 0x4d7a0004,  // JSON: what the writer could not do
+    SnapcoreRanges = 0x534e5001, // ours: SNAPCORE_RANGE_LIST
+};
+
+#pragma pack(push, 4)
+
+struct MINIDUMP_HEADER {
+    std::uint32_t Signature, Version, NumberOfStreams;
+    RVA StreamDirectoryRva;
+    std::uint32_t CheckSum, TimeDateStamp;
+    std::uint64_t Flags;
+};
+struct MINIDUMP_LOCATION_DESCRIPTOR {
+    std::uint32_t DataSize;
+    RVA Rva;
+};
+struct MINIDUMP_DIRECTORY {
+    std::uint32_t StreamType;
+    MINIDUMP_LOCATION_DESCRIPTOR Location;
+};
+struct MINIDUMP_MEMORY_DESCRIPTOR {
+    std::uint64_t StartOfMemoryRange;
+    MINIDUMP_LOCATION_DESCRIPTOR Memory;
+};
+struct MINIDUMP_MEMORY_DESCRIPTOR64 {
+    std::uint64_t StartOfMemoryRange, DataSize;
+};
+struct MINIDUMP_MEMORY64_LIST {  // descriptors follow, then from BaseRva the bytes of one after the other
+    std::uint64_t NumberOfMemoryRanges;
+    RVA64 BaseRva;
+};
+struct MINIDUMP_THREAD {
+    std::uint32_t ThreadId, SuspendCount, PriorityClass, Priority;
+    std::uint64_t Teb;
+    MINIDUMP_MEMORY_DESCRIPTOR Stack;
+    MINIDUMP_LOCATION_DESCRIPTOR ThreadContext;
+};
+struct MINIDUMP_THREAD_NAME {
+    std::uint32_t ThreadId;
+    RVA64 RvaOfThreadName;
+};
+struct MINIDUMP_THREAD_INFO_LIST {
+    std::uint32_t SizeOfHeader, SizeOfEntry, NumberOfEntries;
+};
+struct MINIDUMP_THREAD_INFO {
+    std::uint32_t ThreadId, DumpFlags, DumpError, ExitStatus;
+    std::uint64_t CreateTime, ExitTime, KernelTime, UserTime, StartAddress, Affinity;
+};
+inline constexpr std::uint32_t MINIDUMP_THREAD_INFO_INVALID_CONTEXT = 0x10;
+
+struct VS_FIXEDFILEINFO {
+    std::uint32_t dwSignature, dwStrucVersion, dwFileVersionMS, dwFileVersionLS, dwProductVersionMS,
+        dwProductVersionLS, dwFileFlagsMask, dwFileFlags, dwFileOS, dwFileType, dwFileSubtype, dwFileDateMS,
+        dwFileDateLS;
+};
+struct MINIDUMP_MODULE {
+    std::uint64_t BaseOfImage;
+    std::uint32_t SizeOfImage, CheckSum, TimeDateStamp;
+    RVA ModuleNameRva;
+    VS_FIXEDFILEINFO VersionInfo;
+    MINIDUMP_LOCATION_DESCRIPTOR CvRecord, MiscRecord;
+    std::uint64_t Reserved0, Reserved1;
+};
+inline constexpr std::uint32_t kCvSignatureElf = 0x4270454c;  // "BpEL": the raw build id follows
+
+struct MINIDUMP_MEMORY_INFO_LIST {
+    std::uint32_t SizeOfHeader, SizeOfEntry;
+    std::uint64_t NumberOfEntries;
+};
+struct MINIDUMP_MEMORY_INFO {
+    std::uint64_t BaseAddress, AllocationBase;
+    std::uint32_t AllocationProtect, __alignment1;
+    std::uint64_t RegionSize;
+    std::uint32_t State, Protect, Type, __alignment2;
+};
+struct MINIDUMP_HANDLE_DATA_STREAM {
+    std::uint32_t SizeOfHeader, SizeOfDescriptor, NumberOfDescriptors, Reserved;
+};
+struct MINIDUMP_HANDLE_DESCRIPTOR {
+    std::uint64_t Handle;
+    RVA TypeNameRva, ObjectNameRva;
+    std::uint32_t Attributes, GrantedAccess, HandleCount, PointerCount;
+};
+struct X86CpuInfo {
+    std::uint32_t VendorId[3], VersionInformation, FeatureInformation, AMDExtendedCpuFeatures;
+};
+struct MINIDUMP_SYSTEM_INFO {
+    std::uint16_t ProcessorArchitecture, ProcessorLevel, ProcessorRevision;
+    std::uint8_t NumberOfProcessors, ProductType;
+    std::uint32_t MajorVersion, MinorVersion, BuildNumber, PlatformId;
+    RVA CSDVersionRva;
+    std::uint16_t SuiteMask, Reserved2;
+    X86CpuInfo Cpu;
+};
+struct SYSTEMTIME {
+    std::uint16_t wYear, wMonth, wDayOfWeek, wDay, wHour, wMinute, wSecond, wMilliseconds;
+};
+struct TIME_ZONE_INFORMATION {
+    std::int32_t Bias;
+    char16_t StandardName[32];
+    SYSTEMTIME StandardDate;
+    std::int32_t StandardBias;
+    char16_t DaylightName[32];
+    SYSTEMTIME DaylightDate;
+    std::int32_t DaylightBias;
+};
+struct MINIDUMP_MISC_INFO_4 {
+    std::uint32_t SizeOfInfo, Flags1, ProcessId, ProcessCreateTime, ProcessUserTime, ProcessKernelTime;
+    std::uint32_t ProcessorMaxMhz, ProcessorCurrentMhz, ProcessorMhzLimit, ProcessorMaxIdleState,
+        ProcessorCurrentIdleState;
+    std::uint32_t ProcessIntegrityLevel, ProcessExecuteFlags, ProtectedProcess, TimeZoneId;
+    TIME_ZONE_INFORMATION TimeZone;
+    char16_t BuildString[260];
+    char16_t DbgBldStr[40];
+};
+inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESS_ID = 0x1;
+inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESS_TIMES = 0x2;
+inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESSOR_POWER_INFO = 0x4;
+inline constexpr std::uint32_t MINIDUMP_MISC4_BUILDSTRING = 0x100;
+
+// Ours: ranges of the address space with something to say about them.
+struct SNAPCORE_RANGE_LIST {
+    std::uint32_t SizeOfHeader, SizeOfEntry;
+    std::uint64_t NumberOfEntries;
+};
+struct SNAPCORE_RANGE {
+    std::uint64_t StartOfRange, Size;
+    std::uint32_t Kind, Reserved;
+};
+inline constexpr std::uint32_t SNAPCORE_RANGE_KNOWN_ZERO = 1;          // committed, never touched, not in the file
+inline constexpr std::uint32_t SNAPCORE_RANGE_NOT_OF_THE_INSTANT = 2;  // read after the target ran on
+
+struct XMM_SAVE_AREA32 {
+    std::uint16_t ControlWord, StatusWord;
+    std::uint8_t TagWord, Reserved1;
+    std::uint16_t ErrorOpcode;
+    std::uint32_t ErrorOffset;
+    std::uint16_t ErrorSelector, Reserved2;
+    std::uint32_t DataOffset;
+    std::uint16_t DataSelector, Reserved3;
+    std::uint32_t MxCsr, MxCsr_Mask;
+    std::uint8_t FloatRegisters[8][16], XmmRegisters[16][16], Reserved4[96];
+};
+struct CONTEXT_AMD64 {
+    std::uint64_t P1Home, P2Home, P3Home, P4Home, P5Home, P6Home;
+    std::uint32_t ContextFlags, MxCsr;
+    std::uint16_t SegCs, SegDs, SegEs, SegFs, SegGs, SegSs;
+    std::uint32_t EFlags;
+    std::uint64_t Dr0, Dr1, Dr2, Dr3, Dr6, Dr7;
+    std::uint64_t Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15, Rip;
+    XMM_SAVE_AREA32 FltSave;
+    std::uint8_t VectorRegister[26][16];
+    std::uint64_t VectorControl, DebugControl, LastBranchToRip, LastBranchFromRip, LastExceptionToRip,
+        LastExceptionFromRip;
+};
+
+#pragma pack(pop)
+
+static_assert(sizeof(MINIDUMP_HEADER) == 32);
+static_assert(offsetof(MINIDUMP_HEADER, Flags) == 24);
+static_assert(sizeof(MINIDUMP_DIRECTORY) == 12);
+static_assert(sizeof(MINIDUMP_MEMORY_DESCRIPTOR) == 16);
+static_assert(sizeof(MINIDUMP_MEMORY_DESCRIPTOR64) == 16);
+static_assert(sizeof(MINIDUMP_MEMORY64_LIST) == 16);
+static_assert(sizeof(MINIDUMP_THREAD) == 48);
+static_assert(offsetof(MINIDUMP_THREAD, Stack) == 24);
+static_assert(offsetof(MINIDUMP_THREAD, ThreadContext) == 40);
+static_assert(sizeof(MINIDUMP_THREAD_NAME) == 12);
+static_assert(sizeof(MINIDUMP_THREAD_INFO_LIST) == 12);
+static_assert(sizeof(MINIDUMP_THREAD_INFO) == 64);
+static_assert(offsetof(MINIDUMP_THREAD_INFO, Affinity) == 56);
+static_assert(sizeof(VS_FIXEDFILEINFO) == 52);
+static_assert(sizeof(MINIDUMP_MODULE) == 108);
+static_assert(offsetof(MINIDUMP_MODULE, CvRecord) == 76);
+static_assert(sizeof(MINIDUMP_MEMORY_INFO_LIST) == 16);
+static_assert(sizeof(MINIDUMP_MEMORY_INFO) == 48);
+static_assert(offsetof(MINIDUMP_MEMORY_INFO, RegionSize) == 24);
+static_assert(sizeof(MINIDUMP_HANDLE_DATA_STREAM) == 16);
+static_assert(sizeof(MINIDUMP_HANDLE_DESCRIPTOR) == 32);
+static_assert(sizeof(MINIDUMP_SYSTEM_INFO) == 56);
+static_assert(offsetof(MINIDUMP_SYSTEM_INFO, Cpu) == 32);
+static_assert(sizeof(TIME_ZONE_INFORMATION) == 172);
+static_assert(sizeof(MINIDUMP_MISC_INFO_4) == 832);
+static_assert(offsetof(MINIDUMP_MISC_INFO_4, BuildString) == 232);
+static_assert(sizeof(SNAPCORE_RANGE_LIST) == 16);
+static_assert(sizeof(SNAPCORE_RANGE) == 24);
+static_assert(sizeof(XMM_SAVE_AREA32) == 512);
+static_assert(offsetof(XMM_SAVE_AREA32, XmmRegisters) == 160);
+static_assert(sizeof(CONTEXT_AMD64) == 1232);
+static_assert(offsetof(CONTEXT_AMD64, ContextFlags) == 48);
+static_assert(offsetof(CONTEXT_AMD64, MxCsr) == 52);
+static_assert(offsetof(CONTEXT_AMD64, SegCs) == 56);
+static_assert(offsetof(CONTEXT_AMD64, EFlags) == 68);
+static_assert(offsetof(CONTEXT_AMD64, Dr0) == 72);
+static_assert(offsetof(CONTEXT_AMD64, Rax) == 120);
+static_assert(offsetof(CONTEXT_AMD64, Rip) == 248);
+static_assert(offsetof(CONTEXT_AMD64, FltSave) == 256);
+static_assert(offsetof(CONTEXT_AMD64, VectorRegister) == 768);
+static_assert(offsetof(CONTEXT_AMD64, LastExceptionFromRip) == 1224);
+
+}  // namespace snapcore::minidump::raw

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "minidump/writer/memory_copy.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace snapcore::minidump {
+namespace {
+
+constexpr std::size_t kPiece = 512 * 1024;  // fits a second-level cache, so that looking for zeros is nearly free
+constexpr std::uint64_t kPage = 4096;
+constexpr std::size_t kLeastHole = 16 * 1024;
+constexpr int kWorkers = 2;
+
+bool is_zero(const std::byte* bytes, std::size_t size) {
+    // Most pages differ in their first bytes; the rest compares with itself, one byte on.
+    return bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+class Copier {
+public:
+    Copier(const MemoryLayout& layout, std::uint64_t base, MemoryReader& memory, OutputFile& file, Control& control)
+        : layout_(layout), base_(base), memory_(memory), file_(file), control_(control) {}
+
+    std::vector<Range> run() {
+        std::thread second([this] { work(); });
+        static_assert(kWorkers == 2, "this thread is the other worker");
+        work();
+        second.join();
+        if (error_) std::rethrow_exception(error_);
+        std::sort(unreadable_.begin(), unreadable_.end(), [](const Range& a, const Range& b) {
+            return a.address < b.address;
+        });
+        return std::move(unreadable_);
+    }
+
+private:
+    struct Piece {
+        std::uint64_t address = 0, offset = 0;
+        std::size_t size = 0;
+    };
+
+    void work() noexcept {
+        try {
+            std::vector<std::byte> buffer(kPiece);
+            Piece piece;
+            while (next(piece)) {
+                control_.check();
+                copy(piece, std::span(buffer).first(piece.size));
+                control_.done_bytes.fetch_add(piece.size, std::memory_order_relaxed);
+            }
+        } catch (...) {
+            const std::lock_guard lock(mutex_);
+            if (!error_) error_ = std::current_exception();
+            failed_ = true;
+        }
+    }
+
+    bool next(Piece& piece) {
+        const std::lock_guard lock(mutex_);
+        if (failed_ || range_ == layout_.ranges().size()) return false;
+        const PlacedRange& placed = layout_.ranges()[range_];
+        // Pieces end at multiples of their size in the address space, so that no page is split between workers.
+        const std::uint64_t address = placed.range.address + inside_;
+        const std::uint64_t boundary = align_down(address, kPiece) + kPiece;
+        piece.address = address;
+        piece.offset = base_ + placed.offset + inside_;
+        piece.size = static_cast<std::size_t>(std::min(boundary, placed.range.end()) - address);
+        inside_ += piece.size;
+        if (inside_ == placed.range.size) {
+            ++range_;
+            inside_ = 0;
+        }
+        return true;
+    }
+
+    void copy(const Piece& piece, std::span<std::byte> buffer) {
+        std::size_t done = 0;
+        while (done < piece.size) {
+            const std::size_t n = memory_.read(piece.address + done, buffer.subspan(done));
+            done += n;
+            if (done == piece.size) break;
+            // The page here cannot be read: it stays a hole, and the next one is tried.
+            const std::uint64_t page_end = align_down(piece.address + done, kPage) + kPage;
+            const std::size_t skip = std::min<std::uint64_t>(page_end - (piece.address + done), piece.size - done);
+            std::memset(buffer.data() + done, 0, skip);
+            note_unreadable({piece.address + done, skip});
+            done += skip;
+        }
+        write(piece, buffer);
+    }
+
+    void write(const Piece& piece, std::span<const std::byte> buffer) {
+        // [begin, end) is to be written; zeros behind it may become a hole once there are enough of them.
+        std::size_t begin = 0, end = 0;
+        for (std::size_t at = 0; at < buffer.size();) {
+            const std::size_t size = std::min<std::size_t>(kPage, buffer.size() - at);
+            if (!is_zero(buffer.data() + at, size)) {
+                if (at - end >= kLeastHole || end == begin) {
+                    flush(piece, buffer, begin, end);
+                    begin = at;
+                }
+                end = at + size;
+            }
+            at += size;
+        }
+        flush(piece, buffer, begin, end);
+    }
+
+    void flush(const Piece& piece, std::span<const std::byte> buffer, std::size_t begin, std::size_t end) {
+        if (begin < end) file_.write(piece.offset + begin, buffer.subspan(begin, end - begin));
+    }
+
+    void note_unreadable(Range range) {
+        const std::lock_guard lock(mutex_);
+        if (!unreadable_.empty() && unreadable_.back().end() == range.address) {
+            unreadable_.back().size += range.size;
+        } else {
+            unreadable_.push_back(range);
+        }
+    }
+
+    const MemoryLayout& layout_;
+    const std::uint64_t base_;
+    MemoryReader& memory_;
+    OutputFile& file_;
+    Control& control_;
+
+    std::mutex mutex_;
+    std::size_t range_ = 0;
+    std::uint64_t inside_ = 0;
+    bool failed_ = false;
+    std::exception_ptr error_;
+    std::vector<Range> unreadable_;
+};
+
+}  // namespace
+
+std::vector<Range> copy_memory(const MemoryLayout& layout,
+                               std::uint64_t base,
+                               MemoryReader& memory,
+                               OutputFile& file,
+                               Control& control) {
+    return Copier(layout, base, memory, file, control).run();
+}
+
+}  // namespace snapcore::minidump

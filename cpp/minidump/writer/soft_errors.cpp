@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "minidump/writer/soft_errors.h"
+
+#include <cstdio>
+
+#include "base/text.h"
+
+namespace snapcore::minidump {
+namespace {
+
+constexpr std::size_t kRoomForUnreadable = 4096;
+
+std::string render(const Diagnostic& d) {
+    return "{\"code\":" + json_quote(d.code) + ",\"severity\":" +
+           (d.severity == Severity::kWarning ? "\"warning\"" : "\"info\"") + ",\"message\":" + json_quote(d.message) +
+           ",\"call\":" + json_quote(d.call) + ",\"error\":" + std::to_string(d.error) + "}";
+}
+
+std::string render(const Range& range) {
+    char text[96];
+    std::snprintf(text,
+                  sizeof text,
+                  "{\"code\":\"unreadable_memory\",\"address\":\"0x%llx\",\"size\":%llu}",
+                  static_cast<unsigned long long>(range.address),
+                  static_cast<unsigned long long>(range.size));
+    return text;
+}
+
+std::string join(const Diagnostics& diagnostics) {
+    std::string out;
+    for (const Diagnostic& d : diagnostics) {
+        if (!out.empty()) out += ',';
+        out += render(d);
+    }
+    return out;
+}
+
+}  // namespace
+
+SoftErrors::SoftErrors(Metadata& out, Diagnostics diagnostics) : diagnostics_(std::move(diagnostics)) {
+    size_ = join(diagnostics_).size() + 2 + kRoomForUnreadable;
+    rva_ = out.append(std::string(size_, ' '));
+    out.add_stream(raw::MozSoftErrors, rva_, size_);
+}
+
+std::string SoftErrors::text(std::span<const Range> unreadable) const {
+    constexpr std::size_t kRoomForRest = 96;
+    std::string body = join(diagnostics_);
+    std::size_t told = 0;
+    for (const Range& range : unreadable) {
+        const std::string item = render(range);
+        if (body.size() + item.size() + kRoomForRest > size_) break;
+        body += (body.empty() ? "" : ",") + item;
+        ++told;
+    }
+    if (told < unreadable.size()) {
+        body += (body.empty() ? "" : ",") + std::string("{\"code\":\"more_unreadable_ranges\",\"count\":") +
+                std::to_string(unreadable.size() - told) + "}";
+    }
+    std::string out = "[" + body + "]";
+    out.resize(size_, ' ');
+    return out;
+}
+
+}  // namespace snapcore::minidump

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace snapcore {
+
+// Where the memory of a snapshot comes from.
+enum class MemorySource : std::uint8_t {
+    kNone,    // tables only
+    kStacks,  // the threads' stacks alone; a backend may answer with kClone where that is what it has
+    kClone,   // a copy-on-write clone
+    kLive,    // the target itself, which stands still until the snapshot is closed
+};
+
+// What runs the trace on Linux; ignored on Windows.
+enum class TracerPlacement : std::uint8_t { kAuto, kHelper, kThread };
+
+struct CaptureOptions {
+    std::uint32_t pid = 0;
+    std::uint32_t flags = 0;          // CaptureFlags
+    std::uint32_t context_flags = 0;  // ContextFlags
+    std::uint64_t shared_budget_bytes = 0;
+    std::int64_t max_pause_ns = 1'000'000'000;
+    MemorySource memory = MemorySource::kNone;
+    // False: tables of a running process, read without stopping it (handles(pid), threads(pid)).
+    bool stop = true;
+    TracerPlacement placement = TracerPlacement::kAuto;
+};
+
+struct DumpOptions {
+    std::uint64_t flags = 0;  // MiniDumpType
+    std::optional<std::string> comment;
+};
+
+struct DumpStats {
+    std::uint64_t threads = 0;
+    std::uint64_t handles = 0;
+    std::uint64_t regions = 0;
+    std::uint64_t modules = 0;
+    std::uint64_t memory_ranges = 0;
+    std::uint64_t memory_bytes = 0;              // address space described as memory in the file
+    std::uint64_t bytes_not_of_the_instant = 0;  // read after the target ran on (shared mappings)
+};
+
+}  // namespace snapcore

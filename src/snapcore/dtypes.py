@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every column of every table: name, dtype, unit, meaning, and the OS field it comes from.
+
+This file is the one place that declares them. ``cpp/generate.py`` turns it into the row and table
+types of the C++ core; the data dictionary in ``docs/`` is generated from it. It imports nothing
+but the standard library, so that the build can read it before the package exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "CONTEXT_AMD64",
+    "CONTEXT_AMD64_SIZE",
+    "HANDLES",
+    "MODULES",
+    "PROCESS",
+    "REGIONS",
+    "TABLES",
+    "THREADS",
+    "Column",
+    "ContextField",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table, or one fact of a process.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column; the unit is part of it unless it is bytes, an address or a count.
+    dtype : str
+        NumPy type code without byte order (``u4``, ``i8``, ``b1``), or ``str`` for a string column.
+    unit : str
+        Unit of the values, or an empty string.
+    meaning : str
+        One line for the data dictionary.
+    windows : str
+        The field of the Windows API that it comes from, empty where Windows does not know it.
+    linux : str
+        The source on Linux, empty where Linux does not know it.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+    windows: str = ""
+    linux: str = ""
+
+
+_NS = "ns since 1970-01-01 UTC"
+
+THREADS: tuple[Column, ...] = (
+    Column("tid", "u4", "", "thread id", "PSS_THREAD_ENTRY.ThreadId", "/proc/PID/task"),
+    Column("pid", "u4", "", "process id", "PSS_THREAD_ENTRY.ProcessId", "pid"),
+    Column("name", "str", "", "thread name", "GetThreadDescription", "task/TID/comm"),
+    Column("flags", "u4", "", "ThreadFlags", "PSS_THREAD_ENTRY.Flags", "0"),
+    Column("state", "str", "", "scheduler state when captured", "", "task/TID/stat field 3"),
+    Column("exit_status", "u4", "", "exit code; 259 while it runs", "PSS_THREAD_ENTRY.ExitStatus", "259"),
+    Column("priority", "i4", "", "current priority", "PSS_THREAD_ENTRY.Priority", "stat field 18"),
+    Column("base_priority", "i4", "", "base priority", "PSS_THREAD_ENTRY.BasePriority", "stat field 19 (nice)"),
+    Column("affinity", "u8", "bit mask", "processors 0 to 63 it may run on", "PSS_THREAD_ENTRY.AffinityMask", "status Cpus_allowed"),
+    Column("suspend_count", "u2", "", "times it was suspended", "PSS_THREAD_ENTRY.SuspendCount", "0"),
+    Column("created_at_ns", "i8", _NS, "when it was created", "PSS_THREAD_ENTRY.CreateTime", "stat field 22"),
+    Column("exited_at_ns", "i8", _NS, "when it ended", "PSS_THREAD_ENTRY.ExitTime", ""),
+    Column("kernel_time_ns", "i8", "ns", "processor time in the kernel", "PSS_THREAD_ENTRY.KernelTime", "stat field 15"),
+    Column("user_time_ns", "i8", "ns", "processor time in user code", "PSS_THREAD_ENTRY.UserTime", "stat field 14"),
+    Column("captured_at_ns", "i8", _NS, "when this row was read", "PSS_THREAD_ENTRY.CaptureTime", "clock_gettime"),
+    Column("start_address", "u8", "address", "where it started", "PSS_THREAD_ENTRY.Win32StartAddress", ""),
+    Column("teb", "u8", "address", "thread block (TLS base on Linux)", "PSS_THREAD_ENTRY.TebBaseAddress", "user_regs_struct.fs_base"),
+    Column("instruction_pointer", "u8", "address", "next instruction", "CONTEXT.Rip", "user_regs_struct.rip"),
+    Column("stack_pointer", "u8", "address", "top of its stack", "CONTEXT.Rsp", "user_regs_struct.rsp"),
+    Column("stack_start", "u8", "address", "lowest address of the stack's mapping", "NT_TIB.StackLimit", "mapping that holds rsp"),
+    Column("stack_end", "u8", "address", "end of the stack's mapping", "NT_TIB.StackBase", "mapping that holds rsp"),
+    Column("last_syscall", "u4", "", "system call it is in", "PSS_THREAD_ENTRY.LastSyscallNumber", "user_regs_struct.orig_rax"),
+    Column("last_syscall_argument", "u8", "", "first argument of that call", "PSS_THREAD_ENTRY.LastSyscallFirstArgument", "user_regs_struct.rdi"),
+)
+
+HANDLES: tuple[Column, ...] = (
+    Column("handle", "u8", "", "handle value (descriptor number on Linux)", "PSS_HANDLE_ENTRY.Handle", "/proc/PID/fd"),
+    Column("type", "u4", "", "ObjectType", "PSS_HANDLE_ENTRY.ObjectType", "from type_name"),
+    Column("type_name", "str", "", "name of its type", "PSS_HANDLE_ENTRY.TypeName", "link text and st_mode"),
+    Column("object_name", "str", "", "name of the object", "PSS_HANDLE_ENTRY.ObjectName", "readlink of /proc/PID/fd/N"),
+    Column("granted_access", "u4", "", "access mask (open flags on Linux)", "PSS_HANDLE_ENTRY.GrantedAccess", "fdinfo flags, else the link's mode"),
+    Column("attributes", "u4", "", "handle attributes (st_mode on Linux)", "PSS_HANDLE_ENTRY.Attributes", "stat st_mode"),
+    Column("handle_count", "u4", "", "handles to the object", "PSS_HANDLE_ENTRY.HandleCount", ""),
+    Column("pointer_count", "u4", "", "references to the object", "PSS_HANDLE_ENTRY.PointerCount", ""),
+    Column("paged_pool_charge", "u4", "bytes", "paged pool charged", "PSS_HANDLE_ENTRY.PagedPoolCharge", ""),
+    Column("non_paged_pool_charge", "u4", "bytes", "non-paged pool charged", "PSS_HANDLE_ENTRY.NonPagedPoolCharge", ""),
+    Column("created_at_ns", "i8", _NS, "when the object was created", "PSS_HANDLE_ENTRY.CreationTime", ""),
+    Column("captured_at_ns", "i8", _NS, "when this row was read", "PSS_HANDLE_ENTRY.CaptureTime", "clock_gettime"),
+    Column("flags", "u4", "", "HandleFlags: which facts are known", "PSS_HANDLE_ENTRY.Flags", "what could be read"),
+    Column("target_pid", "u4", "", "process that the object names", "TypeSpecificInformation.*.ProcessId", "fdinfo Pid of a pidfd"),
+    Column("target_tid", "u4", "", "thread that the object names", "TypeSpecificInformation.Thread.ThreadId", ""),
+    Column("exit_status", "u4", "", "exit status of that process or thread", "TypeSpecificInformation.*.ExitStatus", ""),
+    Column("peb", "u8", "address", "PEB or TEB of that process or thread", "TypeSpecificInformation.*.PebBaseAddress", ""),
+    Column("affinity", "u8", "bit mask", "its processors", "TypeSpecificInformation.*.AffinityMask", ""),
+    Column("priority", "i4", "", "its priority", "TypeSpecificInformation.Thread.Priority", ""),
+    Column("base_priority", "i4", "", "its base priority", "TypeSpecificInformation.*.BasePriority", ""),
+    Column("parent_pid", "u4", "", "parent of that process", "TypeSpecificInformation.Process.ParentProcessId", ""),
+    Column("process_flags", "u4", "", "ProcessFlags of that process", "TypeSpecificInformation.Process.Flags", ""),
+    Column("start_address", "u8", "address", "start address of that thread", "TypeSpecificInformation.Thread.Win32StartAddress", ""),
+    Column("signaled", "b1", "", "an event is signaled", "TypeSpecificInformation.Event.Signaled", "eventfd-count is not 0"),
+    Column("manual_reset", "b1", "", "an event is reset by hand", "TypeSpecificInformation.Event.ManualReset", ""),
+    Column("abandoned", "b1", "", "a mutant's owner ended", "TypeSpecificInformation.Mutant.Abandoned", ""),
+    Column("owner_pid", "u4", "", "process that owns a mutant", "TypeSpecificInformation.Mutant.OwnerProcessId", ""),
+    Column("owner_tid", "u4", "", "thread that owns a mutant", "TypeSpecificInformation.Mutant.OwnerThreadId", ""),
+    Column("current_count", "i8", "", "count of a mutant, semaphore or eventfd", "TypeSpecificInformation.*.CurrentCount", "fdinfo eventfd-count"),
+    Column("maximum_count", "i8", "", "limit of a semaphore", "TypeSpecificInformation.Semaphore.MaximumCount", ""),
+    Column("section_base", "u8", "address", "base of a section", "TypeSpecificInformation.Section.BaseAddress", ""),
+    Column("section_attributes", "u4", "", "allocation attributes of a section", "TypeSpecificInformation.Section.AllocationAttributes", ""),
+    Column("section_size", "i8", "bytes", "size of a section", "TypeSpecificInformation.Section.MaximumSize", "st_size of a memfd"),
+    Column("inode", "u8", "", "inode number", "", "stat st_ino"),
+    Column("device", "u8", "", "device number", "", "stat st_dev"),
+    Column("position", "i8", "bytes", "file position", "", "fdinfo pos"),
+)
+
+REGIONS: tuple[Column, ...] = (
+    Column("base", "u8", "address", "start of the region", "PSS_VA_SPACE_ENTRY.BaseAddress", "/proc/PID/maps"),
+    Column("size", "u8", "bytes", "size of the region", "PSS_VA_SPACE_ENTRY.RegionSize", "/proc/PID/maps"),
+    Column("allocation_base", "u8", "address", "start of its allocation", "PSS_VA_SPACE_ENTRY.AllocationBase", "first mapping of the same file in a row"),
+    Column("allocation_protect", "u4", "", "PageProtection at allocation", "PSS_VA_SPACE_ENTRY.AllocationProtect", "protection of the allocation's first mapping"),
+    Column("protect", "u4", "", "PageProtection", "PSS_VA_SPACE_ENTRY.Protect", "permissions in maps"),
+    Column("state", "u4", "", "MemoryState", "PSS_VA_SPACE_ENTRY.State", "RESERVE for ---, else COMMIT"),
+    Column("type", "u4", "", "MemoryType", "PSS_VA_SPACE_ENTRY.Type", "IMAGE for ELF, MAPPED for shared or files, else PRIVATE"),
+    Column("mapped_file", "str", "", "file or name behind it", "PSS_VA_SPACE_ENTRY.MappedFileName", "name in maps"),
+    Column("image_timestamp", "u4", "s since 1970", "PE time stamp", "PSS_VA_SPACE_ENTRY.TimeDateStamp", ""),
+    Column("image_size", "u4", "bytes", "PE image size", "PSS_VA_SPACE_ENTRY.SizeOfImage", ""),
+    Column("image_base", "u8", "address", "preferred base of the image", "PSS_VA_SPACE_ENTRY.ImageBase", ""),
+    Column("image_checksum", "u4", "", "PE checksum", "PSS_VA_SPACE_ENTRY.CheckSum", ""),
+    Column("resident", "u8", "bytes", "bytes present in memory", "", "smaps Rss"),
+    Column("offset", "u8", "bytes", "offset in the file", "", "/proc/PID/maps"),
+    Column("inode", "u8", "", "inode of the file", "", "/proc/PID/maps"),
+    Column("device", "u8", "", "device of the file", "", "/proc/PID/maps"),
+    Column("linux_flags", "str", "", "VmFlags, two letters each", "", "smaps VmFlags"),
+    Column("in_clone", "b1", "", "the snapshot holds its bytes", "VirtualQueryEx on the clone", "false for shared writable mappings"),
+)
+
+MODULES: tuple[Column, ...] = (
+    Column("base", "u8", "address", "load address", "LDR_DATA_TABLE_ENTRY.DllBase", "first mapping of the ELF file"),
+    Column("size", "u8", "bytes", "size in memory", "LDR_DATA_TABLE_ENTRY.SizeOfImage", "last mapping's end less base"),
+    Column("path", "str", "", "file", "LDR_DATA_TABLE_ENTRY.FullDllName", "name in maps"),
+    Column("version", "str", "", "file version", "VS_FIXEDFILEINFO", "from the file name (libx.so.1.2)"),
+    Column("timestamp", "u4", "s since 1970", "PE time stamp", "IMAGE_FILE_HEADER.TimeDateStamp", ""),
+    Column("checksum", "u4", "", "PE checksum", "IMAGE_OPTIONAL_HEADER.CheckSum", ""),
+    Column("debug_id", "str", "", "id of its debug file, as symbol servers write it", "CodeView RSDS", "build id as GUID and age 0"),
+    Column("code_id", "str", "", "id of the binary, as symbol servers write it", "TimeDateStamp and SizeOfImage", "build id in hex"),
+)
+
+PROCESS: tuple[Column, ...] = (
+    Column("pid", "u4", "", "process id", "PSS_PROCESS_INFORMATION.ProcessId", "pid"),
+    Column("parent_pid", "u4", "", "parent's process id", "ParentProcessId", "stat field 4"),
+    Column("name", "str", "", "short name", "ImageFileName", "comm"),
+    Column("image_path", "str", "", "executable", "ImageFileName", "/proc/PID/exe"),
+    Column("command_line", "str", "", "arguments, separated by NUL on Linux", "RTL_USER_PROCESS_PARAMETERS.CommandLine", "/proc/PID/cmdline"),
+    Column("exit_status", "u4", "", "exit code; 259 while it runs", "ExitStatus", "259"),
+    Column("flags", "u4", "", "ProcessFlags", "Flags", "FROZEN when stopped by job control"),
+    Column("created_at_ns", "i8", _NS, "when it was created", "CreateTime", "stat field 22"),
+    Column("exited_at_ns", "i8", _NS, "when it ended", "ExitTime", ""),
+    Column("kernel_time_ns", "i8", "ns", "processor time in the kernel", "KernelTime", "stat field 15"),
+    Column("user_time_ns", "i8", "ns", "processor time in user code", "UserTime", "stat field 14"),
+    Column("priority_class", "u4", "", "priority class", "PriorityClass", ""),
+    Column("base_priority", "i4", "", "base priority", "BasePriority", "stat field 19 (nice)"),
+    Column("affinity", "u8", "bit mask", "processors 0 to 63 it may run on", "AffinityMask", "status Cpus_allowed"),
+    Column("peb", "u8", "address", "process environment block", "PebBaseAddress", ""),
+    Column("virtual_size", "u8", "bytes", "address space in use", "VirtualSize", "status VmSize"),
+    Column("peak_virtual_size", "u8", "bytes", "largest address space", "PeakVirtualSize", "status VmPeak"),
+    Column("working_set_size", "u8", "bytes", "memory present", "WorkingSetSize", "status VmRSS"),
+    Column("peak_working_set_size", "u8", "bytes", "largest memory present", "PeakWorkingSetSize", "status VmHWM"),
+    Column("page_faults", "u8", "", "page faults", "PageFaultCount", "stat fields 10 and 12"),
+    Column("pagefile_usage", "u8", "bytes", "swap used", "PagefileUsage", "status VmSwap"),
+    Column("peak_pagefile_usage", "u8", "bytes", "largest swap used", "PeakPagefileUsage", ""),
+    Column("private_usage", "u8", "bytes", "private memory", "PrivateUsage", "status RssAnon and VmSwap"),
+    Column("shared_usage", "u8", "bytes", "shared memory present", "", "status RssShmem"),
+    Column("quota_paged_pool_usage", "u8", "bytes", "paged pool charged", "QuotaPagedPoolUsage", ""),
+    Column("quota_peak_paged_pool_usage", "u8", "bytes", "largest paged pool charged", "QuotaPeakPagedPoolUsage", ""),
+    Column("quota_non_paged_pool_usage", "u8", "bytes", "non-paged pool charged", "QuotaNonPagedPoolUsage", ""),
+    Column("quota_peak_non_paged_pool_usage", "u8", "bytes", "largest non-paged pool charged", "QuotaPeakNonPagedPoolUsage", ""),
+    Column("execute_flags", "u4", "", "execution flags", "ExecuteFlags", ""),
+    Column("uid", "u4", "", "user id", "", "status Uid"),
+    Column("gid", "u4", "", "group id", "", "status Gid"),
+    Column("thread_count", "u4", "", "threads", "", "stat field 20"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "threads": THREADS,
+    "handles": HANDLES,
+    "regions": REGIONS,
+    "modules": MODULES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ContextField:
+    """One field of a thread's context record.
+
+    Parameters
+    ----------
+    name : str
+        Name of the field in the structured array.
+    dtype : str
+        NumPy type, shape in front: ``u8``, ``(16,16)u1``.
+    offset : int
+        Bytes from the start of the record.
+    member : str
+        Member of the SDK's CONTEXT, or of ContextExtension behind it.
+    """
+
+    name: str
+    dtype: str
+    offset: int
+    member: str
+
+
+_GENERAL = (
+    "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
+)
+
+#: Bytes of one record of ``contexts()``: CONTEXT, then what it has no room for.
+CONTEXT_AMD64_SIZE = 1528
+
+CONTEXT_AMD64: tuple[ContextField, ...] = (
+    ContextField("context_flags", "u4", 48, "ContextFlags"),
+    ContextField("mxcsr", "u4", 52, "MxCsr"),
+    ContextField("seg_cs", "u2", 56, "SegCs"),
+    ContextField("seg_ds", "u2", 58, "SegDs"),
+    ContextField("seg_es", "u2", 60, "SegEs"),
+    ContextField("seg_fs", "u2", 62, "SegFs"),
+    ContextField("seg_gs", "u2", 64, "SegGs"),
+    ContextField("seg_ss", "u2", 66, "SegSs"),
+    ContextField("eflags", "u4", 68, "EFlags"),
+    *(
+        ContextField(f"dr{n}", "u8", 72 + 8 * i, f"Dr{n}")
+        for i, n in enumerate((0, 1, 2, 3, 6, 7))
+    ),
+    *(
+        ContextField(name, "u8", 120 + 8 * i, name.capitalize())
+        for i, name in enumerate(_GENERAL)
+    ),
+    ContextField("fx_control_word", "u2", 256, "FltSave.ControlWord"),
+    ContextField("fx_status_word", "u2", 258, "FltSave.StatusWord"),
+    ContextField("fx_tag_word", "u1", 260, "FltSave.TagWord"),
+    ContextField("st", "(8,16)u1", 288, "FltSave.FloatRegisters"),
+    ContextField("xmm", "(16,16)u1", 416, "FltSave.XmmRegisters"),
+    ContextField("tid", "u4", 1232, "ContextExtension.tid"),
+    ContextField("valid", "u4", 1236, "ContextExtension.valid"),
+    ContextField("fs_base", "u8", 1240, "ContextExtension.fs_base"),
+    ContextField("gs_base", "u8", 1248, "ContextExtension.gs_base"),
+    ContextField("system_call", "u8", 1256, "ContextExtension.system_call"),
+    ContextField("xstate_features", "u8", 1264, "ContextExtension.xstate_features"),
+    ContextField("ymm_high", "(16,16)u1", 1272, "ContextExtension.ymm_high"),
+)

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""capture(), dump(), handles(), threads(): native jobs, polled from the calling thread."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from snapcore import _core
+from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
+from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
+from snapcore.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+    Progress = Callable[[int, int, str], object]
+
+__all__ = ["DumpResult", "capture", "dump", "handles", "threads"]
+
+_METHODS = ("snapshot", "live", "auto")
+_PHASES = ("starting", "capturing", "writing", "finishing", "done")
+_PLACEMENTS = ("auto", "helper", "thread")
+_MEMORY_NONE, _MEMORY_CLONE = 0, 2
+_POLL_SECONDS = 0.1
+_NS = 1_000_000_000
+_HANDLE_DETAILS = (
+    CaptureFlags.HANDLES
+    | CaptureFlags.HANDLE_NAME_INFORMATION
+    | CaptureFlags.HANDLE_BASIC_INFORMATION
+    | CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpResult:
+    """What :func:`dump` did.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    file_size : int
+        Its length in bytes.
+    bytes_written : int
+        Bytes that it takes on the disk; holes are not counted.
+    pause_ns : int
+        How long the target stood still.
+    elapsed_ns : int
+        How long the call took.
+    method : str
+        ``"snapshot"`` or ``"live"``: how it was made.
+    flags : MiniDumpType
+        As asked for.
+    threads, handles, regions, modules : int
+        Rows of each table in the file.
+    memory_ranges : int
+        Ranges of memory in the file.
+    memory_bytes : int
+        Bytes of address space that they cover.
+    bytes_not_of_the_instant : int
+        Bytes read after the target ran on (shared mappings).
+    diagnostics : tuple of Diagnostic
+        What went less than perfectly.
+    """
+
+    path: str
+    file_size: int
+    bytes_written: int
+    pause_ns: int
+    elapsed_ns: int
+    method: str
+    flags: MiniDumpType
+    threads: int
+    handles: int
+    regions: int
+    modules: int
+    memory_ranges: int
+    memory_bytes: int
+    bytes_not_of_the_instant: int
+    diagnostics: tuple[Diagnostic, ...]
+
+
+_Result_co = TypeVar("_Result_co", covariant=True)
+
+
+class _Job(Protocol[_Result_co]):
+    def wait(self, seconds: float) -> bool: ...
+    def cancel(self) -> None: ...
+    def progress(self) -> tuple[int, int, int]: ...
+    def result(self) -> _Result_co: ...
+
+
+def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+    try:
+        while not job.wait(_POLL_SECONDS):
+            if progress is not None:
+                done, total, phase = job.progress()
+                progress(done, total, _PHASES[phase])
+    except BaseException:
+        # Ctrl-C, or the callback: the target must run and the file be gone before anybody hears of it.
+        job.cancel()
+        while not job.wait(_POLL_SECONDS):
+            pass
+        raise
+    result = job.result()
+    if progress is not None:
+        done, total, phase = job.progress()
+        progress(done, total, _PHASES[phase])
+    return result
+
+
+def _integer(value: Any, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        message = f"{name} must be an integer, not {type(value).__name__}"
+        raise TypeError(message)
+    number = int(value.__index__())
+    if not low <= number <= high:
+        message = f"{name} must be between {low} and {high}, not {number}"
+        raise ValueError(message)
+    return number
+
+
+def _pid(pid: int) -> int:
+    return _integer(pid, "pid", 1, 2**31 - 1)
+
+
+def _nanoseconds(seconds: float, name: str) -> int:
+    if math.isnan(seconds) or seconds <= 0:
+        message = f"{name} must be a positive number of seconds, not {seconds!r}"
+        raise ValueError(message)
+    return int(min(seconds, 1e9) * _NS)
+
+
+def _placement() -> int:
+    chosen = os.environ.get("SNAPCORE_TRACER", "auto")
+    if chosen not in _PLACEMENTS:
+        message = f"SNAPCORE_TRACER must be one of {', '.join(_PLACEMENTS)}, not {chosen!r}"
+        raise ValueError(message)
+    return _PLACEMENTS.index(chosen)
+
+
+def _file(path: Path) -> bytes:
+    raw = os.fsencode(path)
+    if b"\0" in raw:
+        message = "the path holds a NUL character"
+        raise ValueError(message)
+    return raw
+
+
+def _outcome(raw: dict[str, Any]) -> DumpResult:
+    raw["path"] = os.fsdecode(raw["path"])
+    raw["method"] = _METHODS[raw["method"]]
+    raw["flags"] = MiniDumpType(raw["flags"])
+    raw["diagnostics"] = diagnostics_from(raw["diagnostics"])
+    return DumpResult(**raw)
+
+
+def capture(
+    pid: int,
+    flags: int = CaptureFlags.DEFAULT,
+    *,
+    context_flags: int = ContextFlags.ALL,
+    shared_budget: int = 0,
+    max_pause: float = 1.0,
+) -> Snapshot:
+    """Take a snapshot of a running process and let it run on.
+
+    Parameters
+    ----------
+    pid : int
+        Process id.
+    flags : CaptureFlags or int
+        What to capture. What is not asked for costs nothing: without ``VA_CLONE`` no clone is made.
+    context_flags : ContextFlags or int
+        Which registers.
+    shared_budget : int
+        Bytes of shared writable memory to copy while the target stands still; the rest is read
+        later and is not of the instant.
+    max_pause : float
+        Seconds after which the target is let go whatever was reached.
+
+    Returns
+    -------
+    Snapshot
+        A context manager.
+
+    Raises
+    ------
+    ProcessGone
+        There is no such process, it is a zombie, or it ends meanwhile.
+    AccessDenied
+        The operating system refuses; the text names the reason.
+    Unsupported
+        No clone can be had of this target (a seccomp filter, a limit, a 32-bit process).
+    TimedOut
+        The target did not stop, or could not be cloned, within `max_pause`; it runs on.
+    ValueError
+        A flag for details without its base.
+
+    Notes
+    -----
+    Windows: ``PssCaptureSnapshot``. Linux: ``ptrace`` and a copy-on-write ``clone``; where the
+    tracer runs is chosen by itself, or by the environment variable ``SNAPCORE_TRACER``
+    (``helper``, ``thread``).
+    """
+    flags = _integer(flags, "flags", 0, 2**32 - 1)
+    job = _core.CaptureJob(
+        pid=_pid(pid),
+        flags=flags,
+        context_flags=_integer(context_flags, "context_flags", 0, 2**32 - 1),
+        shared_budget=_integer(shared_budget, "shared_budget", 0, 2**63 - 1),
+        max_pause_ns=_nanoseconds(max_pause, "max_pause"),
+        memory=_MEMORY_CLONE if flags & CaptureFlags.VA_CLONE else _MEMORY_NONE,
+        stop=True,
+        placement=_placement(),
+    )
+    return Snapshot(_run(job))
+
+
+def _look(pid: int, flags: int) -> _core.Snapshot:
+    job = _core.CaptureJob(
+        pid=_pid(pid),
+        flags=flags,
+        context_flags=0,
+        shared_budget=0,
+        max_pause_ns=_NS,
+        memory=_MEMORY_NONE,
+        stop=False,
+        placement=_placement(),
+    )
+    return _run(job)
+
+
+def handles(pid: int) -> Table:
+    """Handles of a process without stopping it. On Linux these are file descriptors.
+
+    Parameters
+    ----------
+    pid : int
+        Process id.
+
+    Returns
+    -------
+    Table
+        As :meth:`Snapshot.handles`; the process runs meanwhile, so the rows are not of one instant.
+
+    Raises
+    ------
+    ProcessGone, AccessDenied
+        As :func:`capture`.
+    """
+    native = _look(pid, _HANDLE_DETAILS)
+    try:
+        return Table("handles", native.handles())
+    finally:
+        native.close()
+
+
+def threads(pid: int) -> Table:
+    """Threads of a process without stopping it.
+
+    Parameters
+    ----------
+    pid : int
+        Process id.
+
+    Returns
+    -------
+    Table
+        As :meth:`Snapshot.threads`, registers not known.
+
+    Raises
+    ------
+    ProcessGone, AccessDenied
+        As :func:`capture`.
+    """
+    native = _look(pid, CaptureFlags.THREADS)
+    try:
+        return Table("threads", native.threads())
+    finally:
+        native.close()
+
+
+def dump(
+    pid: int,
+    path: Path,
+    flags: int = MiniDumpType.NORMAL,
+    *,
+    capture: int | None = None,
+    method: str = "snapshot",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    comment: str | None = None,
+    timeout: float | None = None,
+    max_pause: float = 1.0,
+) -> DumpResult:
+    """Write a minidump of a running process, which stands still only for the snapshot.
+
+    Parameters
+    ----------
+    pid : int
+        Process id.
+    path : path
+        The file; it appears whole or not at all, readable by its owner alone.
+    flags : MiniDumpType or int
+        What the file holds. The capture flags that it needs are added.
+    capture : CaptureFlags or int, optional
+        What to capture besides; with it, a clone is made even where stacks would do.
+    method : {"snapshot", "live", "auto"}
+        ``"snapshot"`` writes from a clone; ``"live"`` keeps the target still while the file is
+        written (raise `max_pause`); ``"auto"`` tries the first, then the second where no clone can
+        be had.
+    overwrite : bool
+        Replace an existing file.
+    progress : callable, optional
+        Called with ``(done, total, phase)`` in the calling thread, bytes of memory.
+    comment : str, optional
+        Text kept in the file.
+    timeout : float, optional
+        Seconds for the whole call.
+    max_pause : float
+        Seconds after which the target is let go whatever was reached.
+
+    Returns
+    -------
+    DumpResult
+        What was written and how long the target stood still.
+
+    Raises
+    ------
+    ProcessGone, AccessDenied, Unsupported
+        As :func:`capture`.
+    TimedOut
+        After `timeout` or `max_pause`; nothing is left and the target runs.
+    FileExistsError, OSError
+        From the file system; nothing is left.
+
+    Notes
+    -----
+    Windows: ``PssCaptureSnapshot``, then ``MiniDumpWriteDump``. Linux: a copy-on-write clone, and a
+    writer of our own. A dump holds the memory of the process, and so its secrets.
+    """
+    if method not in _METHODS:
+        message = f"method must be one of {', '.join(_METHODS)}, not {method!r}"
+        raise ValueError(message)
+    captured = None if capture is None else _integer(capture, "capture", 0, 2**32 - 1)
+    return _dump(
+        None,
+        _pid(pid),
+        path,
+        flags,
+        captured,
+        method,
+        overwrite=overwrite,
+        progress=progress,
+        comment=comment,
+        timeout=timeout,
+        max_pause=max_pause,
+    )
+
+
+def dump_snapshot(
+    native: _core.Snapshot,
+    path: Path,
+    flags: int,
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+    comment: str | None,
+    timeout: float | None,
+) -> DumpResult:
+    return _dump(
+        native,
+        native.pid,
+        path,
+        flags,
+        None,
+        "snapshot",
+        overwrite=overwrite,
+        progress=progress,
+        comment=comment,
+        timeout=timeout,
+        max_pause=1.0,
+    )
+
+
+def _dump(
+    snapshot: _core.Snapshot | None,
+    pid: int,
+    path: Path,
+    flags: int,
+    capture_flags: int | None,
+    method: str,
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+    comment: str | None,
+    timeout: float | None,
+    max_pause: float,
+) -> DumpResult:
+    job = _core.DumpJob(
+        pid=pid,
+        path=_file(path),
+        dump_flags=_integer(flags, "flags", 0, 2**32 - 1),
+        capture_flags=capture_flags,
+        context_flags=int(ContextFlags.ALL),
+        method=_METHODS.index(method),
+        overwrite=bool(overwrite),
+        comment=None if comment is None else comment.encode("utf-8", "surrogateescape"),
+        timeout_ns=None if timeout is None else _nanoseconds(timeout, "timeout"),
+        max_pause_ns=_nanoseconds(max_pause, "max_pause"),
+        shared_budget=0,
+        placement=_placement(),
+        snapshot=snapshot,
+    )
+    return _outcome(_run(job, progress))

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables: named columns of equal length, views of the native core's own memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapcore.dtypes import TABLES, Column
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["StringColumn", "Table"]
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="backslashreplace")
+
+
+class StringColumn:
+    r"""Strings as codes into a table of unique strings.
+
+    Parameters
+    ----------
+    codes : ndarray of int32, shape (n,)
+        Index into `categories`; -1 where the value is not known.
+    categories : sequence of bytes
+        The unique strings as the operating system gave them.
+
+    Attributes
+    ----------
+    codes : ndarray of int32, shape (n,)
+        Read-only.
+    categories_bytes : tuple of bytes
+        The unique strings, raw.
+    """
+
+    __slots__ = ("_categories", "categories_bytes", "codes")
+
+    def __init__(self, codes: NDArray[np.int32], categories: Sequence[bytes]) -> None:
+        self.codes = codes
+        self.categories_bytes = tuple(categories)
+        self._categories: tuple[str, ...] | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        r"""The unique strings; undecodable bytes are escaped as ``\xNN``."""
+        if self._categories is None:
+            self._categories = tuple(_decode(raw) for raw in self.categories_bytes)
+        return self._categories
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, row: int) -> str | None:
+        code = int(self.codes[row])
+        return None if code < 0 else self.categories[code]
+
+    def __iter__(self) -> Iterator[str | None]:
+        categories = (*self.categories, None)  # code -1 is the last
+        return (categories[code] for code in self.codes.tolist())
+
+    def __eq__(self, other: object) -> NDArray[np.bool_]:  # type: ignore[override]
+        """Compare with a string, or row by row with another string column."""
+        if isinstance(other, str):
+            return self.isin([other])
+        if isinstance(other, StringColumn):
+            mine = np.array([*self.categories, None], dtype=object)
+            theirs = np.array([*other.categories, None], dtype=object)
+            return np.asarray(mine[self.codes] == theirs[other.codes], dtype=np.bool_)
+        return NotImplemented
+
+    def __ne__(self, other: object) -> NDArray[np.bool_]:  # type: ignore[override]
+        equal = self.__eq__(other)
+        return NotImplemented if equal is NotImplemented else ~equal
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def isin(self, values: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each row is one of `values`.
+
+        Parameters
+        ----------
+        values : sequence of str
+            The strings to look for.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            False where the row is not known.
+        """
+        wanted = set(values)
+        # One more entry, for the code -1 of rows that are not known.
+        hits = np.array([*(c in wanted for c in self.categories), False], dtype=np.bool_)
+        return hits[self.codes]
+
+    def unique(self) -> list[str]:
+        """The distinct strings, in the order of their first row.
+
+        Returns
+        -------
+        list of str
+            Rows that are not known are left out.
+        """
+        used = np.unique(self.codes)
+        return [self.categories[code] for code in used.tolist() if code >= 0]
+
+    def to_numpy(self) -> NDArray[Any]:
+        """One array of strings.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            ``StringDType`` on NumPy 2 (missing rows are None), ``object`` on NumPy 1.26.
+        """
+        values = np.array([*self.categories, None], dtype=object)[self.codes]
+        if hasattr(np.dtypes, "StringDType"):
+            return values.astype(np.dtypes.StringDType(na_object=None))
+        return values
+
+    def __repr__(self) -> str:
+        return f"<StringColumn: {len(self)} rows, {len(self.categories_bytes)} categories>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StringColumn, (np.array(self.codes), self.categories_bytes))
+
+
+class Table:
+    """Named columns of equal length.
+
+    ``table["tid"]`` is a contiguous, read-only array (or a :class:`StringColumn`) that views the
+    native core's memory and outlives the snapshot.
+
+    Parameters
+    ----------
+    name : str
+        ``"threads"``, ``"handles"``, ``"regions"`` or ``"modules"``.
+    columns : sequence of tuple
+        ``(name, values, valid or None)`` or ``(name, codes, categories)`` each.
+    """
+
+    __slots__ = ("_columns", "_rows", "_valid", "name")
+
+    def __init__(self, name: str, columns: Sequence[tuple[str, NDArray[Any], Any]]) -> None:
+        self.name = name
+        self._columns: dict[str, NDArray[Any] | StringColumn] = {}
+        self._valid: dict[str, NDArray[np.bool_] | None] = {}
+        for column, values, extra in columns:
+            if isinstance(extra, (list, tuple)):
+                self._columns[column] = StringColumn(values, extra)
+            else:
+                self._columns[column] = values
+                self._valid[column] = extra
+        self._rows = len(next(iter(self._columns.values()))) if self._columns else 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(self._columns)
+
+    @property
+    def schema(self) -> tuple[Column, ...]:
+        """Declaration of each column: name, dtype, unit, meaning and source."""
+        return TABLES[self.name]
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._columns
+
+    def __getitem__(self, column: str) -> Any:
+        return self._columns[column]
+
+    def valid(self, column: str) -> NDArray[np.bool_]:
+        """Which rows of a column are known; the others hold 0.
+
+        Parameters
+        ----------
+        column : str
+            Name of the column.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            All true where everything is known.
+        """
+        values = self._columns[column]
+        if isinstance(values, StringColumn):
+            return values.codes >= 0
+        mask = self._valid[column]
+        return np.ones(self._rows, dtype=np.bool_) if mask is None else mask
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row as a dictionary; slow in a loop over many rows, use the columns there.
+
+        Parameters
+        ----------
+        index : int
+            Row number; negative numbers count from the end.
+
+        Returns
+        -------
+        dict
+            Python numbers and strings; None where a value is not known.
+        """
+        if not -self._rows <= index < self._rows:
+            message = f"row {index} of {self._rows}"
+            raise IndexError(message)
+        out: dict[str, Any] = {}
+        for name, values in self._columns.items():
+            if isinstance(values, StringColumn):
+                out[name] = values[index]
+            else:
+                mask = self._valid[name]
+                out[name] = values[index].item() if mask is None or mask[index] else None
+        return out
+
+    def to_records(self) -> NDArray[Any]:
+        """All columns as one structured array.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            A copy, packed. Strings become fixed-width unicode (empty where not known); values that
+            are not known are 0.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, values in self._columns.items():
+            if isinstance(values, StringColumn):
+                texts = np.array([*values.categories, ""], dtype=np.str_)
+                arrays[name] = texts[values.codes]
+            else:
+                arrays[name] = values
+        dtype = np.dtype([(name, array.dtype) for name, array in arrays.items()])
+        out = np.empty(self._rows, dtype=dtype)
+        for name, array in arrays.items():
+            out[name] = array
+        return out
+
+    def __repr__(self) -> str:
+        return f"<Table {self.name}: {self._rows} rows, {len(self._columns)} columns>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns = []
+        for name, values in self._columns.items():
+            if isinstance(values, StringColumn):
+                columns.append((name, np.array(values.codes), values.categories_bytes))
+            else:
+                mask = self._valid[name]
+                columns.append((name, np.array(values), None if mask is None else np.array(mask)))
+        return (Table, (self.name, columns))
