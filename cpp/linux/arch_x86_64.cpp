@@ -163,7 +163,8 @@ std::optional<int> injection_rank(const UserRegisters& registers) {
         case kRestartNoHand: return 1;
         case kRestartSys:
         case kRestartNoIntr: return 2;
-        // The frame can only start such a call from its beginning. Stopped twice in one call, its number is lost.
+        // The frame can only start such a call from its beginning. Stopped twice in one call, its number is lost: there the way
+        // home ends in EINTR.
         case kRestartBlock: return registers.orig_rax == SYS_restart_syscall ? 5 : 4;
         default: return 3;
     }

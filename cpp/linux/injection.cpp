@@ -61,7 +61,7 @@ Injection::Injection(StoppedProcess& target, const Gadgets& gadgets, int memory,
     const bool home_possible = still_there(gadgets, memory);
     for (const auto& [rank, thread] : order) {
         if (thread->tracee.in_restartable_sequence()) continue;
-        if (home_possible && rank < 5 && prepare(*thread, gadgets)) break;
+        if (home_possible && prepare(*thread, gadgets)) break;
     }
     if (!thread_) {
         // Without a way home the window is short, and the diagnostics say that it was there.
@@ -173,6 +173,8 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
             case StopKind::kClone: result.child = static_cast<pid_t>(tracee.event_message()); break;
             case StopKind::kSignal: signal = stop->signal; break;  // SIGSTOP; all others are blocked
             case StopKind::kGone:
+                // Not ours to keep any more, and without a way home it would run the program.
+                if (result.child != 0) ::kill(result.child, SIGKILL);
                 throw Error::from_errno(
                     ESRCH, "waitid", "it was killed while its clone was made", target_.pid());
             case StopKind::kEvent:

@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kLeastGap = 1024 * 1024;
 
 bool is_device(const Mapping& m) {
-    return m.has_vm_flag("io") || m.has_vm_flag("pf") || m.name.starts_with("[vvar") || m.name == "[vsyscall]";
+    return m.has_vm_flag("io") || m.has_vm_flag("pf");
 }
 
 bool is_shared_memory(const Mapping& m) {
@@ -27,6 +27,9 @@ public:
 
     void add(const Mapping& m, bool image) {
         const bool readable = m.readable || m.writable || m.executable;
+        if (m.name.starts_with("[vvar") || m.name == "[vsyscall]") {
+            return;  // the kernel's own
+        }
         if (is_device(m)) {
             device_bytes_ += m.end - m.start;
         } else if (m.has_vm_flag("dd")) {

@@ -2,6 +2,7 @@
 #include "linux/tracee.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -15,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "linux/procfs.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -56,21 +58,30 @@ Stop classify(const siginfo_t& info) {
 // Waiting costs the target time, so the first moments are spent awake.
 class Backoff {
 public:
-    void pause() {
-        if (rounds_ < 200) {
-            ++rounds_;
+    // True now and then, once waiting has become long.
+    bool pause() {
+        ++rounds_;
+        if (rounds_ < kAwake) {
             ::sched_yield();
-            return;
+            return false;
         }
         const timespec step{0, sleep_ns_};
         ::nanosleep(&step, nullptr);
         if (sleep_ns_ < 500'000) sleep_ns_ += sleep_ns_ / 4;
+        return rounds_ % 16 == 0;
     }
 
 private:
+    static constexpr int kAwake = 200;
     int rounds_ = 0;
     long sleep_ns_ = 20'000;
 };
+
+// A killed leader is not reported to waitid before the other threads are, which nobody waits for meanwhile.
+bool has_ended(pid_t tid) {
+    const auto stat = parse_stat(try_read_text(AT_FDCWD, ("/proc/" + std::to_string(tid) + "/stat").c_str()));
+    return !stat || stat->state == 'Z' || stat->state == 'X';
+}
 
 }  // namespace
 
@@ -108,7 +119,7 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
             return stop;
         }
         if (deadline_ns != 0 && monotonic_ns() >= deadline_ns) return std::nullopt;
-        backoff.pause();
+        if (backoff.pause() && has_ended(tid_)) return Stop{StopKind::kGone, 0};
     }
 }
 

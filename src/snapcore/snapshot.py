@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from snapcore import _core
 from snapcore.dtypes import CONTEXT_AMD64, CONTEXT_AMD64_SIZE
 from snapcore.errors import SnapError, Unsupported
 from snapcore.flags import CaptureFlags
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from snapcore import _core
     from snapcore.dumping import DumpResult
 
 __all__ = ["Diagnostic", "Process", "ProcessView", "Snapshot"]
@@ -196,10 +196,11 @@ class Snapshot:
         -----
         Windows: ``PSS_PROCESS_INFORMATION``. Linux: ``/proc/PID/stat`` and ``status``.
         """
-        raw = self._native.process()
-        return Process(
-            **{k: os.fsdecode(v) if isinstance(v, bytes) else v for k, v in raw.items()}
-        )
+        raw: dict[str, Any] = self._native.process()
+        for name, value in raw.items():
+            if isinstance(value, bytes):
+                raw[name] = os.fsdecode(value)
+        return Process(**raw)
 
     def threads(self) -> Table:
         """Threads, one row each, ascending by id.

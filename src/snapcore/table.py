@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from snapcore.dtypes import TABLES, Column
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["StringColumn", "Table"]
@@ -245,7 +246,7 @@ class Table:
         return f"<Table {self.name}: {self._rows} rows, {len(self._columns)} columns>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        columns = []
+        columns: list[tuple[str, NDArray[Any], Any]] = []
         for name, values in self._columns.items():
             if isinstance(values, StringColumn):
                 columns.append((name, np.array(values.codes), values.categories_bytes))

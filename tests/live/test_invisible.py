@@ -26,7 +26,7 @@ def test_200_snapshots_are_seen_by_no_sleeper(start, placement, tmp_path, progra
         if i % 10 == 0:
             os.kill(target.pid, signal.SIGUSR1)
             sent += 1
-            wait_until(lambda: target.ask("check")["signals"] >= sent)
+            wait_until(lambda sent=sent: target.ask("check")["signals"] >= sent)
         with snapcore.capture(target.pid, CaptureFlags.DOCUMENTED) as snap:
             assert snap.read(int(snap.threads()["stack_pointer"][0]), 8)
         assert children(target.pid) == [], "a clone or its zombie is left"

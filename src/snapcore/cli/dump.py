@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``snapcore dump``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import snapcore
+from snapcore.cli.exit_codes import ExitCode
+from snapcore.cli.target import find_process, process_name
+from snapcore.flags import CaptureFlags, MiniDumpType
+
+if TYPE_CHECKING:
+    import argparse
+    import enum
+    from collections.abc import Callable, Iterator
+
+    from snapcore import DumpResult
+
+__all__ = ["DumpCommand", "parse_flags"]
+
+_DEFAULT_FLAGS = (
+    MiniDumpType.WITH_FULL_MEMORY
+    | MiniDumpType.WITH_HANDLE_DATA
+    | MiniDumpType.WITH_FULL_MEMORY_INFO
+    | MiniDumpType.WITH_THREAD_INFO
+)
+_SCHEMA = 1
+
+
+def parse_flags(kind: type[enum.IntFlag], text: str) -> int:
+    """Flags from names or a number.
+
+    Parameters
+    ----------
+    kind : type of IntFlag
+        Where the names come from.
+    text : str
+        A number (decimal, or hexadecimal with 0x), or names separated by ``|`` or ``,``; case does
+        not matter, ``-`` stands for ``_``, and a leading ``WITH_`` may be left out.
+
+    Returns
+    -------
+    int
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    members = kind.__members__
+    value = 0
+    for word in text.replace("|", ",").split(","):
+        name = word.strip().upper().replace("-", "_")
+        member = members.get(name, members.get(f"WITH_{name}"))
+        if member is None:
+            message = f"unknown {kind.__name__} {word.strip()!r}; known: {', '.join(members)}"
+            raise ValueError(message)
+        value |= int(member)
+    return value
+
+
+class DumpCommand:
+    """Write a minidump of a running process."""
+
+    name = "dump"
+    summary = "write a minidump of a running process"
+    description = (
+        "Write a minidump of a running process, which stands still for milliseconds only. "
+        "The file appears whole or not at all and is readable by its owner alone: it holds the "
+        "memory of the process, and so its secrets."
+    )
+
+    def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments.
+
+        Parameters
+        ----------
+        parser : argparse.ArgumentParser
+            The subparser of this command.
+        """
+        parser.add_argument("target", metavar="PID|NAME", help="process id, or name of one process")
+        parser.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE|DIR",
+            help="file, or folder for snapcore-NAME.PID.UTC.dmp (default: the current folder)",
+        )
+        parser.add_argument(
+            "--flags",
+            metavar="FLAGS",
+            default=hex(_DEFAULT_FLAGS),
+            help="MiniDumpType names or a number (default: %(default)s, "
+            "full-memory,handle-data,full-memory-info,thread-info)",
+        )
+        parser.add_argument(
+            "--capture", metavar="FLAGS", help="CaptureFlags to capture besides what FLAGS need"
+        )
+        parser.add_argument(
+            "--method",
+            choices=("snapshot", "live", "auto"),
+            default="snapshot",
+            help="from a clone, from the standing process, or whichever can be had "
+            "(default: %(default)s)",
+        )
+        parser.add_argument("--force", action="store_true", help="replace an existing file")
+        parser.add_argument("--comment", metavar="TEXT", help="text kept in the file")
+        parser.add_argument(
+            "--timeout", metavar="SECONDS", type=float, help="for the whole command"
+        )
+        parser.add_argument(
+            "--max-pause",
+            metavar="SECONDS",
+            type=float,
+            default=1.0,
+            help="the target is let go after it, whatever was reached (default: %(default)s)",
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it.
+
+        Parameters
+        ----------
+        arguments : argparse.Namespace
+            What the parser made.
+
+        Returns
+        -------
+        int
+            The exit code.
+        """
+        flags = parse_flags(MiniDumpType, arguments.flags)
+        capture = (
+            None if arguments.capture is None else parse_flags(CaptureFlags, arguments.capture)
+        )
+        pid = find_process(arguments.target)
+        with _progress_bar(enabled=not arguments.quiet) as progress:
+            result = snapcore.dump(
+                pid,
+                _output_path(arguments.output, pid),
+                flags,
+                capture=capture,
+                method=arguments.method,
+                overwrite=arguments.force,
+                progress=progress,
+                comment=arguments.comment,
+                timeout=arguments.timeout,
+                max_pause=arguments.max_pause,
+            )
+        if arguments.json:
+            print(json.dumps({"schema": _SCHEMA, "pid": pid, **asdict(result)}, sort_keys=True))
+        elif not arguments.quiet:
+            _print_summary(pid, result)
+        warned = any(d.severity == "warning" for d in result.diagnostics)
+        return ExitCode.WARNINGS if warned else ExitCode.OK
+
+
+def _output_path(output: str | None, pid: int) -> str:
+    if output is not None and not Path(output).is_dir() and not output.endswith(os.sep):
+        return output
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return str(Path(output or "") / f"snapcore-{process_name(pid)}.{pid}.{now}.dmp")
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def _print_summary(pid: int, result: DumpResult) -> None:
+    print(result.path)
+    print(
+        f"  process {pid} stood still for {result.pause_ns / 1e6:.2f} ms; "
+        f"{result.elapsed_ns / 1e6:.0f} ms in all ({result.method})"
+    )
+    print(f"  {_size(result.file_size)}, {_size(result.bytes_written)} on the disk")
+    print(
+        f"  {result.threads} threads, {result.modules} modules, {result.handles} handles, "
+        f"{result.regions} regions, {_size(result.memory_bytes)} of memory in "
+        f"{result.memory_ranges} ranges"
+    )
+    if result.bytes_not_of_the_instant:
+        print(f"  {_size(result.bytes_not_of_the_instant)} of shared memory is not of the instant")
+    for diagnostic in result.diagnostics:
+        if diagnostic.severity == "warning":
+            print(f"snapcore: warning: {diagnostic.message}", file=sys.stderr)
+
+
+@contextmanager
+def _progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int, str], object] | None]:
+    if not enabled or not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        # An extra, and a slow import: only where it is seen.
+        from rich import progress as rich_progress
+        from rich.console import Console
+    except ImportError:
+        yield None
+        return
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(binary_units=True),
+        rich_progress.TransferSpeedColumn(),
+    )
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def update(done: int, total: int, phase: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=phase)
+
+        yield update
