@@ -101,6 +101,7 @@ bool Tracee::interrupt() const {
 
 std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
     Backoff backoff;
+    bool ended = false;
     for (;;) {
         siginfo_t info{};
         constexpr int kLook = WEXITED | WSTOPPED | WNOHANG | __WALL;
@@ -119,7 +120,9 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
             return stop;
         }
         if (deadline_ns != 0 && monotonic_ns() >= deadline_ns) return std::nullopt;
-        if (backoff.pause() && has_ended(tid_)) return Stop{StopKind::kGone, 0};
+        // One more look after the end was seen: what can be reported must be taken, or its parent never sees the zombie.
+        if (ended) return Stop{StopKind::kGone, 0};
+        ended = backoff.pause() && has_ended(tid_);
     }
 }
 

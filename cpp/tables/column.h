@@ -23,8 +23,11 @@ public:
     using Value = T;
 
     void append(const std::optional<T>& value) {
-        if (!value && valid_.empty()) valid_.assign(values_.size(), 1);
-        if (!valid_.empty()) valid_.push_back(value.has_value() ? 1 : 0);
+        if (!value && !masked_) {
+            masked_ = true;
+            valid_.assign(values_.size(), 1);
+        }
+        if (masked_) valid_.push_back(value.has_value() ? 1 : 0);
         values_.push_back(value.value_or(T{}));
     }
     void reserve(std::size_t rows) { values_.reserve(rows); }
@@ -32,7 +35,7 @@ public:
     const std::vector<T>& values() const { return values_; }
     // Empty when every row is known, else one byte (0 or 1) a row.
     const std::vector<std::uint8_t>& valid() const { return valid_; }
-    bool is_valid(std::size_t row) const { return valid_.empty() || valid_[row] != 0; }
+    bool is_valid(std::size_t row) const { return !masked_ || valid_[row] != 0; }
     std::optional<T> at(std::size_t row) const {
         return is_valid(row) ? std::optional<T>(values_[row]) : std::nullopt;
     }
@@ -40,6 +43,7 @@ public:
 private:
     std::vector<T> values_;
     std::vector<std::uint8_t> valid_;
+    bool masked_ = false;  // a row is not known
 };
 
 // Strings as codes into a table of unique byte strings, in the order of first use. A row that is not known has code -1.
