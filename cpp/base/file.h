@@ -18,7 +18,8 @@ public:
 
     // Writes all of `bytes`; throws ErrorKind::kFile (ENOSPC, EIO, ...).
     virtual void write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
-    // Reserves space so that the writes that follow need no block allocation; best effort, never throws.
+    // Reserves space so that the writes that follow need no block allocation; best effort, never
+    // throws.
     virtual void allocate(std::uint64_t offset, std::uint64_t size) = 0;
     // Sets the length; bytes never written read as zeros and take no space.
     virtual void set_size(std::uint64_t size) = 0;
@@ -30,8 +31,8 @@ public:
     // Leaving without commit() leaves nothing behind.
 };
 
-// Owner-only (0600, or the owner's ACL) in the folder of `path` (UTF-8 on Windows, bytes on Linux). Without `overwrite` an existing
-// `path` fails here already, before any target is stopped.
+// Owner-only (0600, or the owner's ACL) in the folder of `path` (UTF-8 on Windows, bytes on Linux).
+// Without `overwrite` an existing `path` fails here already, before any target is stopped.
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite);
 
 }  // namespace snapcore

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // call                       | purpose                                     | can block on
-// open O_TMPFILE             | a file without a name: nothing is left even after SIGKILL | the file system
-// open O_CREAT|O_EXCL        | the same with a temporary name, where the file system has no O_TMPFILE | the file system
-// pwrite, fallocate, ftruncate | contents                                  | the disk, the page cache's limits
-// linkat, renameat2          | the name, at the end                        | the file system
+// open O_TMPFILE             | a file without a name: nothing is left even after SIGKILL | the file
+// system open O_CREAT|O_EXCL        | the same with a temporary name, where the file system has no
+// O_TMPFILE | the file system pwrite, fallocate, ftruncate | contents | the disk, the page cache's
+// limits linkat, renameat2          | the name, at the end                        | the file system
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -65,7 +65,8 @@ public:
         file_.reset(::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
         if (!file_ && lacks_unnamed_files(errno)) create_named();
         if (!file_) throw Error::file(errno, "open", path);
-        // The umask may take rights away from the owner, or an ACL of the folder add some for others.
+        // The umask may take rights away from the owner, or an ACL of the folder add some for
+        // others.
         if (::fchmod(file_.get(), kOwnerOnly) < 0) throw Error::file(errno, "fchmod", path);
     }
 
@@ -75,7 +76,8 @@ public:
 
     void write(std::uint64_t offset, std::span<const std::byte> bytes) override {
         while (!bytes.empty()) {
-            const ssize_t n = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            const ssize_t n =
+                ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
             if (n < 0 && errno == EINTR) continue;
             if (n <= 0) throw Error::file(n < 0 ? errno : EIO, "pwrite", path_);
             offset += static_cast<std::uint64_t>(n);
@@ -106,7 +108,8 @@ public:
                 link_to(path_);
                 return;
             }
-            // linkat never replaces, so the file gets a temporary name for the moment before the rename.
+            // linkat never replaces, so the file gets a temporary name for the moment before the
+            // rename.
             const std::string temporary = temporary_name(path_);
             link_to(temporary);
             temporary_ = temporary;
@@ -122,7 +125,8 @@ private:
     void create_named() {
         for (int attempt = 0; attempt < 16; ++attempt) {
             const std::string name = temporary_name(path_);
-            file_.reset(::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kOwnerOnly));
+            file_.reset(::open(
+                name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kOwnerOnly));
             if (file_) {
                 temporary_ = name;
                 return;

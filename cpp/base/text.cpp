@@ -10,7 +10,8 @@ namespace {
 constexpr char32_t kReplacement = 0xfffd;
 constexpr char32_t kInvalid = 0xffffffff;
 
-// Decodes one character at `at` and moves past it; kInvalid for a byte that starts none, which is skipped alone.
+// Decodes one character at `at` and moves past it; kInvalid for a byte that starts none, which is
+// skipped alone.
 char32_t decode_utf8(std::string_view bytes, std::size_t& at) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
     const unsigned char first = byte(at);
@@ -18,9 +19,10 @@ char32_t decode_utf8(std::string_view bytes, std::size_t& at) {
         ++at;
         return first;
     }
-    const std::size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 && first < 0xf0 ? 3
-                               : first >= 0xc2 && first < 0xe0                              ? 2
-                                                                                            : 0;
+    const std::size_t length = first >= 0xf0 && first < 0xf5   ? 4
+                               : first >= 0xe0 && first < 0xf0 ? 3
+                               : first >= 0xc2 && first < 0xe0 ? 2
+                                                               : 0;
     if (length == 0 || at + length > bytes.size()) {
         ++at;
         return kInvalid;

@@ -62,8 +62,8 @@ void bind_snapshot(py::module_& module) {
         .def_property_readonly("flags", &Snapshot::flags)
         .def_property_readonly("captured_at_ns", &Snapshot::captured_at_ns)
         .def_property_readonly("pause_ns", &Snapshot::pause_ns)
-        .def_property_readonly("memory_source",
-                               [](const Snapshot& s) { return static_cast<int>(s.memory_source()); })
+        .def_property_readonly(
+            "memory_source", [](const Snapshot& s) { return static_cast<int>(s.memory_source()); })
         .def("diagnostics", [](const Snapshot& s) { return to_python(s.diagnostics()); })
         .def("performance", &Snapshot::performance)
         .def("process", &process)

@@ -20,7 +20,8 @@ void bind_jobs(pybind11::module_& module);
 // (severity, code, message, call, domain, error, subject) each.
 pybind11::list to_python(const Diagnostics& diagnostics);
 
-// (name, values, valid or None) or (name, codes, categories) each. The arrays are read-only views of the vectors and keep the table alive.
+// (name, values, valid or None) or (name, codes, categories) each. The arrays are read-only views
+// of the vectors and keep the table alive.
 template <class Table>
 pybind11::list columns_of(const std::shared_ptr<const Table>& table);
 extern template pybind11::list columns_of(const std::shared_ptr<const ThreadTable>&);

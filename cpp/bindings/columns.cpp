@@ -11,9 +11,8 @@ namespace {
 
 // A capsule that shares the table: what NumPy holds outlives the snapshot.
 py::capsule owner_of(const std::shared_ptr<const void>& table) {
-    return {new std::shared_ptr<const void>(table), [](void* held) {
-                delete static_cast<std::shared_ptr<const void>*>(held);
-            }};
+    return {new std::shared_ptr<const void>(table),
+            [](void* held) { delete static_cast<std::shared_ptr<const void>*>(held); }};
 }
 
 py::array view(const py::dtype& type,
@@ -25,7 +24,9 @@ py::array view(const py::dtype& type,
     return array;
 }
 
-py::ssize_t length(std::size_t size) { return static_cast<py::ssize_t>(size); }
+py::ssize_t length(std::size_t size) {
+    return static_cast<py::ssize_t>(size);
+}
 
 template <class T>
 py::dtype type_of() {
@@ -77,8 +78,8 @@ py::dict contexts_of(const std::shared_ptr<const ContextTable>& table) {
     out["architecture"] = static_cast<int>(table->architecture);
     out["records"] =
         view(byte, {length(table->rows()), length(table->stride())}, table->records.data(), owner);
-    out["xsave"] =
-        view(byte, {length(table->rows()), length(table->xsave_stride)}, table->xsave.data(), owner);
+    out["xsave"] = view(
+        byte, {length(table->rows()), length(table->xsave_stride)}, table->xsave.data(), owner);
     return out;
 }
 

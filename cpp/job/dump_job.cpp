@@ -28,18 +28,20 @@ Captured capture_for(const DumpRequest& request, Control& control) {
         if (error.kind() != ErrorKind::kUnsupported) throw;
         options.memory = MemorySource::kLive;
         Captured captured{capture_process(options, control), {}};
-        captured.diagnostics.push_back({Severity::kWarning,
-                                        "fell_back_to_live",
-                                        std::string("the target stood still while the file was written: ") + error.what(),
-                                        error.call(),
-                                        error.domain(),
-                                        error.code(),
-                                        options.pid});
+        captured.diagnostics.push_back(
+            {Severity::kWarning,
+             "fell_back_to_live",
+             std::string("the target stood still while the file was written: ") + error.what(),
+             error.call(),
+             error.domain(),
+             error.code(),
+             options.pid});
         return captured;
     }
 }
 
-// Lets the target have its clone's memory back, or go on, however the job ends; a snapshot that was handed in stays open.
+// Lets the target have its clone's memory back, or go on, however the job ends; a snapshot that was
+// handed in stays open.
 class CloseAtEnd {
 public:
     explicit CloseAtEnd(Snapshot* snapshot) : snapshot_(snapshot) {}
@@ -68,7 +70,8 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
     const std::unique_ptr<OutputFile> file = create_output_file(request.path, request.overwrite);
 
     control.phase = Phase::kCapturing;
-    Captured captured = request.snapshot ? Captured{request.snapshot, {}} : capture_for(request, control);
+    Captured captured =
+        request.snapshot ? Captured{request.snapshot, {}} : capture_for(request, control);
     Snapshot& snapshot = *captured.snapshot;
     CloseAtEnd own(request.snapshot ? nullptr : &snapshot);
     control.check();

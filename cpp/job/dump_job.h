@@ -38,7 +38,8 @@ struct DumpOutcome {
     Diagnostics diagnostics;
 };
 
-// The work of a Job<DumpOutcome>. The file is made before any target is stopped, and appears under its name whole or not at all.
+// The work of a Job<DumpOutcome>. The file is made before any target is stopped, and appears under
+// its name whole or not at all.
 DumpOutcome dump_process(const DumpRequest& request, Control& control);
 
 using DumpJob = Job<DumpOutcome>;

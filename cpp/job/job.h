@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Work on a native thread that its owner polls: nothing calls back, so the owner stays free to show progress, to see Ctrl-C and to cancel.
+// Work on a native thread that its owner polls: nothing calls back, so the owner stays free to show
+// progress, to see Ctrl-C and to cancel.
 #pragma once
 
 #include <chrono>
@@ -33,7 +34,8 @@ public:
     // True once it has ended, well or not.
     bool wait(double seconds) {
         std::unique_lock lock(mutex_);
-        return ended_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return done_; });
+        return ended_.wait_for(
+            lock, std::chrono::duration<double>(seconds), [this] { return done_; });
     }
     void cancel() { control_.cancelled.store(true, std::memory_order_relaxed); }
     const Control& progress() const { return control_; }

@@ -66,12 +66,16 @@ void check_target(int process_directory, std::uint32_t pid, bool needs_trace) {
     const auto stat = parse_stat(try_read_text(process_directory, "stat"));
     if (!stat) throw process_gone(pid, "it ended; check the process id");
     if ((stat->flags & kKernelThread) != 0) {
-        throw Error::unsupported("", "it is a kernel thread, which has no memory or registers of its own to capture", pid);
+        throw Error::unsupported(
+            "",
+            "it is a kernel thread, which has no memory or registers of its own to capture",
+            pid);
     }
     // A leader that called pthread_exit is a zombie too, while its threads live.
     if ((stat->state == 'Z' || stat->state == 'X') && list_tasks(process_directory).size() <= 1) {
-        throw process_gone(
-            pid, "it is a zombie: it has ended and waits for its parent to collect it, nothing is left to capture");
+        throw process_gone(pid,
+                           "it is a zombie: it has ended and waits for its parent to collect it, "
+                           "nothing is left to capture");
     }
     if (!needs_trace) return;
     const Status status = parse_status(try_read_text(process_directory, "status"));
@@ -85,8 +89,8 @@ Error attach_error(int process_directory, std::uint32_t pid, int error, std::str
     std::string why;
     const bool capable = has_ptrace_capability();
     if (!capable && status.uid != ::geteuid()) {
-        why = "it belongs to user " + std::to_string(status.uid) + " and this is user " + std::to_string(::geteuid()) +
-              "; run as that user, as root, or with CAP_SYS_PTRACE";
+        why = "it belongs to user " + std::to_string(status.uid) + " and this is user " +
+              std::to_string(::geteuid()) + "; run as that user, as root, or with CAP_SYS_PTRACE";
     } else if (const int scope = yama_scope(); !capable && scope == 3) {
         why = "kernel.yama.ptrace_scope is 3: no process may trace another until the next boot";
     } else if (!capable && scope == 2) {
@@ -94,12 +98,18 @@ Error attach_error(int process_directory, std::uint32_t pid, int error, std::str
     } else if (!capable && scope == 1 &&
                !is_descendant(pid, static_cast<std::uint32_t>(::getpid())) &&
                !is_descendant(pid, static_cast<std::uint32_t>(::getppid()))) {
-        why = "kernel.yama.ptrace_scope is 1: only a parent may trace; start the target from this process, run with "
-              "CAP_SYS_PTRACE, let the target call prctl(PR_SET_PTRACER), or set kernel.yama.ptrace_scope to 0";
+        why =
+            "kernel.yama.ptrace_scope is 1: only a parent may trace; start the target from this "
+            "process, run with "
+            "CAP_SYS_PTRACE, let the target call prctl(PR_SET_PTRACER), or set "
+            "kernel.yama.ptrace_scope to 0";
     } else {
-        why = capable ? "refused in spite of CAP_SYS_PTRACE here: the target lies in another user namespace or a security module says no"
-                      : "the target is not dumpable (set-user-id, unreadable program, or prctl PR_SET_DUMPABLE 0), or a "
-                        "security module or container profile forbids ptrace; run with CAP_SYS_PTRACE in its user namespace";
+        why = capable ? "refused in spite of CAP_SYS_PTRACE here: the target lies in another user "
+                        "namespace or a security module says no"
+                      : "the target is not dumpable (set-user-id, unreadable program, or prctl "
+                        "PR_SET_DUMPABLE 0), or a "
+                        "security module or container profile forbids ptrace; run with "
+                        "CAP_SYS_PTRACE in its user namespace";
     }
     return Error::from_errno(error, call, why, pid);
 }

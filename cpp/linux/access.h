@@ -14,8 +14,8 @@
 
 namespace snapcore::linux_os {
 
-// Throws for what can't be captured whatever the rights: a zombie, a kernel thread, a process that is traced already. `needs_trace` is false
-// where only /proc is read.
+// Throws for what can't be captured whatever the rights: a zombie, a kernel thread, a process that
+// is traced already. `needs_trace` is false where only /proc is read.
 void check_target(int process_directory, std::uint32_t pid, bool needs_trace);
 
 // AccessDenied or Unsupported that names the test that failed.

@@ -31,7 +31,8 @@ constexpr std::size_t kFpState = 232;
 constexpr std::size_t kSignalMask = 304;
 constexpr std::size_t kEnd = 312;  // the siginfo behind it is not read by rt_sigreturn
 constexpr std::uint64_t kUcFpXstate = 1, kUcSigcontextSs = 2, kUcStrictRestoreSs = 4;
-// Invalid on purpose: the kernel then leaves the thread's alternate stack, which ptrace cannot read, as it is.
+// Invalid on purpose: the kernel then leaves the thread's alternate stack, which ptrace cannot
+// read, as it is.
 constexpr std::uint32_t kKeepAlternateStack = 0x40;
 }  // namespace frame
 
@@ -46,7 +47,8 @@ constexpr std::size_t kYmmHigh = 576;
 constexpr std::size_t kYmmHighSize = 256;
 constexpr std::uint32_t kMagic1 = 0x46505853;
 constexpr std::uint32_t kMagic2 = 0x46505845;
-constexpr std::size_t kLargestFrame = 4096;  // beyond it lies AMX, which a task may have no frame for
+constexpr std::size_t kLargestFrame =
+    4096;  // beyond it lies AMX, which a task may have no frame for
 }  // namespace xsave
 
 template <class T>
@@ -71,8 +73,24 @@ void put_frame(std::vector<std::byte>& bytes,
     put(bytes, at, return_gadget);
     put(bytes, at + frame::kFlags, uc_flags);
     put(bytes, at + frame::kStackFlags, frame::kKeepAlternateStack);
-    const std::uint64_t general[] = {r.r8,  r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi,
-                                     r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp, r.rip, r.eflags};
+    const std::uint64_t general[] = {r.r8,
+                                     r.r9,
+                                     r.r10,
+                                     r.r11,
+                                     r.r12,
+                                     r.r13,
+                                     r.r14,
+                                     r.r15,
+                                     r.rdi,
+                                     r.rsi,
+                                     r.rbp,
+                                     r.rbx,
+                                     r.rdx,
+                                     r.rax,
+                                     r.rcx,
+                                     r.rsp,
+                                     r.rip,
+                                     r.eflags};
     put(bytes, at + frame::kRegisters, general);
     const std::uint16_t segments[] = {
         static_cast<std::uint16_t>(r.cs), 0, 0, static_cast<std::uint16_t>(r.ss)};
@@ -81,7 +99,8 @@ void put_frame(std::vector<std::byte>& bytes,
     put(bytes, at + frame::kSignalMask, signal_mask);
 }
 
-// What rt_sigreturn must load so that an interrupted call starts again: it forgets restart blocks, so those begin anew as well.
+// What rt_sigreturn must load so that an interrupted call starts again: it forgets restart blocks,
+// so those begin anew as well.
 UserRegisters rewound(UserRegisters r) {
     if (static_cast<std::int64_t>(r.orig_rax) < 0) return r;
     switch (static_cast<std::int64_t>(r.rax)) {
@@ -132,12 +151,24 @@ const std::string_view kCallGadget("\x0f\x05\xc3", 3);
 const std::string_view kPlainCall("\x0f\x05", 2);
 const std::span<const std::string_view> kReturnGadgets(kRestorers);
 
-bool is_native(const UserRegisters& registers) { return registers.cs == kUserCodeSegment; }
-std::uint64_t instruction_pointer(const UserRegisters& registers) { return registers.rip; }
-std::uint64_t stack_pointer(const UserRegisters& registers) { return registers.rsp; }
-std::uint64_t thread_pointer(const UserRegisters& registers) { return registers.fs_base; }
-std::uint64_t current_call(const UserRegisters& registers) { return registers.orig_rax; }
-std::uint64_t first_argument(const UserRegisters& registers) { return registers.rdi; }
+bool is_native(const UserRegisters& registers) {
+    return registers.cs == kUserCodeSegment;
+}
+std::uint64_t instruction_pointer(const UserRegisters& registers) {
+    return registers.rip;
+}
+std::uint64_t stack_pointer(const UserRegisters& registers) {
+    return registers.rsp;
+}
+std::uint64_t thread_pointer(const UserRegisters& registers) {
+    return registers.fs_base;
+}
+std::uint64_t current_call(const UserRegisters& registers) {
+    return registers.orig_rax;
+}
+std::uint64_t first_argument(const UserRegisters& registers) {
+    return registers.rdi;
+}
 std::int64_t call_result(const UserRegisters& registers) {
     return static_cast<std::int64_t>(registers.rax);
 }
@@ -163,8 +194,8 @@ std::optional<int> injection_rank(const UserRegisters& registers) {
         case kRestartNoHand: return 1;
         case kRestartSys:
         case kRestartNoIntr: return 2;
-        // The frame can only start such a call from its beginning. Stopped twice in one call, its number is lost: there the way
-        // home ends in EINTR.
+        // The frame can only start such a call from its beginning. Stopped twice in one call, its
+        // number is lost: there the way home ends in EINTR.
         case kRestartBlock: return registers.orig_rax == SYS_restart_syscall ? 5 : 4;
         default: return 3;
     }
@@ -187,7 +218,9 @@ UserRegisters with_call(const UserRegisters& base,
     return r;
 }
 
-void set_stack_pointer(UserRegisters& registers, std::uint64_t value) { registers.rsp = value; }
+void set_stack_pointer(UserRegisters& registers, std::uint64_t value) {
+    registers.rsp = value;
+}
 
 std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t signal_mask,
@@ -199,7 +232,8 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
     const UserRegisters& r = registers.general;
     if (r.rsp < kRedZone + 2 * xsave::kLargestFrame) return std::nullopt;
 
-    // The parent's frame lies lowest: a signal handler that starts on it cannot overwrite the others. Frames are 8 mod 16, as after a call.
+    // The parent's frame lies lowest: a signal handler that starts on it cannot overwrite the
+    // others. Frames are 8 mod 16, as after a call.
     const std::uint64_t state =
         align_down(r.rsp - kRedZone - (state_size + sizeof xsave::kMagic2), 64);
     const std::uint64_t child = align_down(state - frame::kEnd, 16) - 8;
@@ -237,7 +271,8 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
     const std::size_t at = state - parent;
     std::memcpy(home.bytes.data() + at, registers.xsave.data(), state_size);
     const auto features = get<std::uint64_t>(registers.xsave, xsave::kSoftware);
-    std::memset(home.bytes.data() + at + xsave::kSoftware, 0, xsave::kLegacySize - xsave::kSoftware);
+    std::memset(
+        home.bytes.data() + at + xsave::kSoftware, 0, xsave::kLegacySize - xsave::kSoftware);
     put(home.bytes, at + xsave::kSoftware, xsave::kMagic1);
     put(home.bytes,
         at + xsave::kSoftware + 4,
@@ -254,8 +289,8 @@ void append_context(ContextTable& table,
                     const ThreadRegisters* registers,
                     std::uint32_t context_flags) {
     // Offsets in CONTEXT (AMD64); minidump/raw.h asserts them.
-    constexpr std::size_t kContextFlags = 48, kMxCsr = 52, kSegCs = 56, kEFlags = 68, kDr0 = 72, kRax = 120,
-                          kFloatSave = 256;
+    constexpr std::size_t kContextFlags = 48, kMxCsr = 52, kSegCs = 56, kEFlags = 68, kDr0 = 72,
+                          kRax = 120, kFloatSave = 256;
     table.architecture = Architecture::kAmd64;
     const std::size_t at = table.records.size();
     table.records.resize(at + table.stride());
@@ -272,8 +307,23 @@ void append_context(ContextTable& table,
         extension.system_call = r.orig_rax;
         extension.fs_base = r.fs_base;
         extension.gs_base = r.gs_base;
-        const std::uint64_t general[] = {r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8,
-                                         r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip};
+        const std::uint64_t general[] = {r.rax,
+                                         r.rcx,
+                                         r.rdx,
+                                         r.rbx,
+                                         r.rsp,
+                                         r.rbp,
+                                         r.rsi,
+                                         r.rdi,
+                                         r.r8,
+                                         r.r9,
+                                         r.r10,
+                                         r.r11,
+                                         r.r12,
+                                         r.r13,
+                                         r.r14,
+                                         r.r15,
+                                         r.rip};
         store(kRax, general);
         store(kEFlags, static_cast<std::uint32_t>(r.eflags));
         const std::uint16_t segments[] = {static_cast<std::uint16_t>(r.cs),
@@ -286,8 +336,12 @@ void append_context(ContextTable& table,
         // General registers come in one piece, so they are always whole.
         held |= ContextFlags::CONTROL | ContextFlags::INTEGER | ContextFlags::SEGMENTS;
         if ((context_flags & ContextFlags::DEBUG_REGISTERS) != 0) {
-            const std::uint64_t debug[] = {registers->debug[0], registers->debug[1], registers->debug[2],
-                                           registers->debug[3], registers->debug[6], registers->debug[7]};
+            const std::uint64_t debug[] = {registers->debug[0],
+                                           registers->debug[1],
+                                           registers->debug[2],
+                                           registers->debug[3],
+                                           registers->debug[6],
+                                           registers->debug[7]};
             store(kDr0, debug);
             held |= ContextFlags::DEBUG_REGISTERS;
         }
@@ -300,7 +354,8 @@ void append_context(ContextTable& table,
             extension.xstate_features = get<std::uint64_t>(registers->xsave, xsave::kFeatures);
         }
         if (registers->xsave.size() >= xsave::kYmmHigh + xsave::kYmmHighSize) {
-            std::memcpy(extension.ymm_high, registers->xsave.data() + xsave::kYmmHigh, xsave::kYmmHighSize);
+            std::memcpy(
+                extension.ymm_high, registers->xsave.data() + xsave::kYmmHigh, xsave::kYmmHighSize);
         }
     }
     store(kContextFlags, held);

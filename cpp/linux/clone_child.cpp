@@ -25,7 +25,8 @@ namespace {
 
 constexpr unsigned long kCloneOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 constexpr unsigned long kSuspendSeccomp = 1ul << 21;  // PTRACE_O_SUSPEND_SECCOMP
-constexpr std::uint64_t kShareDescriptors = 0x400;    // CLONE_FILES; exit signal 0: nobody hears of its end
+constexpr std::uint64_t kShareDescriptors =
+    0x400;  // CLONE_FILES; exit signal 0: nobody hears of its end
 constexpr std::uint64_t kCloseRangeUnshare = 2;
 constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
 constexpr std::int64_t kReapPauseNs = 1'000'000'000;
@@ -39,8 +40,12 @@ std::string proc(pid_t pid, const char* name) {
 Error clone_refused(std::int64_t error, std::uint32_t pid) {
     std::string why;
     switch (error) {
-        case EAGAIN: why = "the target is at its limit of processes (RLIMIT_NPROC or the cgroup's pids.max)"; break;
-        case ENOMEM: why = "there is not enough memory for the copy (overcommit setting or memory cgroup)"; break;
+        case EAGAIN:
+            why = "the target is at its limit of processes (RLIMIT_NPROC or the cgroup's pids.max)";
+            break;
+        case ENOMEM:
+            why = "there is not enough memory for the copy (overcommit setting or memory cgroup)";
+            break;
         case EPERM:
         case ENOSYS: why = "a seccomp filter of the target refuses clone"; break;
         default: why = "the target could not be cloned"; break;
@@ -53,7 +58,8 @@ Error clone_refused(std::int64_t error, std::uint32_t pid) {
             pid};
 }
 
-// How bad it is for a thread to be stopped once more, from task/TID/syscall: "running", or the call's number and arguments.
+// How bad it is for a thread to be stopped once more, from task/TID/syscall: "running", or the
+// call's number and arguments.
 int disturbance(const std::string& text) {
     if (text.empty()) return 1000;
     if (text.starts_with("running")) return 0;
@@ -64,32 +70,32 @@ int disturbance(const std::string& text) {
     switch (number) {
         case -1: return 0;  // in a page fault
 #if defined(__x86_64__)
-        case 0:      // read
-        case 1:      // write
-        case 43:     // accept
-        case 288:    // accept4
-        case 61:     // wait4
-        case 247:    // waitid
+        case 0:    // read
+        case 1:    // write
+        case 43:   // accept
+        case 288:  // accept4
+        case 61:   // wait4
+        case 247:  // waitid
             return 1;
-        case 34:     // pause
-        case 130:    // rt_sigsuspend
-        case 23:     // select
-        case 270:    // pselect6
-        case 271:    // ppoll
+        case 34:   // pause
+        case 130:  // rt_sigsuspend
+        case 23:   // select
+        case 270:  // pselect6
+        case 271:  // ppoll
             return 2;
-        case 202: return arguments[3] == 0 ? 1 : 10;                              // futex
-        case 232:                                                                 // epoll_wait
-        case 281: return static_cast<int>(arguments[3]) < 0 ? 3 : 500;            // epoll_pwait
-        case 441: return arguments[3] == 0 ? 3 : 500;                             // epoll_pwait2
-        case 208: return arguments[4] == 0 ? 3 : 500;                             // io_getevents
-        case 220: return arguments[3] == 0 ? 3 : 500;                             // semtimedop
-        case 128: return arguments[2] == 0 ? 3 : 500;                             // rt_sigtimedwait
-        case 45:                                                                  // recvfrom
-        case 47: return 400;                                                      // recvmsg: SO_RCVTIMEO can't be seen
-        case 7:                                                                   // poll
-        case 35:                                                                  // nanosleep
-        case 230: return 10;                                                      // clock_nanosleep
-        case 219: return 20;                                                      // restart_syscall: stopped before
+        case 202: return arguments[3] == 0 ? 1 : 10;                    // futex
+        case 232:                                                       // epoll_wait
+        case 281: return static_cast<int>(arguments[3]) < 0 ? 3 : 500;  // epoll_pwait
+        case 441: return arguments[3] == 0 ? 3 : 500;                   // epoll_pwait2
+        case 208: return arguments[4] == 0 ? 3 : 500;                   // io_getevents
+        case 220: return arguments[3] == 0 ? 3 : 500;                   // semtimedop
+        case 128: return arguments[2] == 0 ? 3 : 500;                   // rt_sigtimedwait
+        case 45:                                                        // recvfrom
+        case 47: return 400;  // recvmsg: SO_RCVTIMEO can't be seen
+        case 7:               // poll
+        case 35:              // nanosleep
+        case 230: return 10;  // clock_nanosleep
+        case 219: return 20;  // restart_syscall: stopped before
 #endif
         default: return 50;
     }
@@ -99,7 +105,8 @@ std::vector<pid_t> threads_by_disturbance(int process_directory) {
     std::vector<std::pair<int, pid_t>> ranked;
     for (const std::uint32_t tid : list_tasks(process_directory)) {
         const std::string directory = "task/" + std::to_string(tid);
-        const auto stat = parse_stat(try_read_text(process_directory, (directory + "/stat").c_str()));
+        const auto stat =
+            parse_stat(try_read_text(process_directory, (directory + "/stat").c_str()));
         if (!stat || stat->state == 'Z' || stat->state == 'X' || stat->state == 'D') continue;
         ranked.emplace_back(
             disturbance(try_read_text(process_directory, (directory + "/syscall").c_str())),
@@ -134,8 +141,8 @@ void CloneChild::make(StoppedProcess& target,
                       const std::function<void()>& meanwhile,
                       const std::function<void()>& overdue,
                       bool seccomp_suspended) {
-    const InjectedResult result = injection.run(
-        kInjectedCalls.clone, {kShareDescriptors, 0, 0, 0, 0, 0}, meanwhile, overdue);
+    const InjectedResult result =
+        injection.run(kInjectedCalls.clone, {kShareDescriptors, 0, 0, 0, 0, 0}, meanwhile, overdue);
     if (result.child != 0) {
         pid_ = result.child;
         pid_in_target_ = static_cast<std::int32_t>(result.value);
@@ -155,7 +162,8 @@ void CloneChild::settle(const Injection& injection,
     if (!score || ::write(score.get(), "1000", 4) != 4) {
         warn(diagnostics,
              "clone_not_preferred_by_oom_killer",
-             "the clone's oom_score_adj could not be raised: short of memory, the kernel may choose the target",
+             "the clone's oom_score_adj could not be raised: short of memory, the kernel may "
+             "choose the target",
              pid_);
     }
     if (injection.has_way_home()) {
@@ -174,12 +182,14 @@ void CloneChild::settle(const Injection& injection,
     } else {
         warn(diagnostics,
              "no_way_home",
-             "no thread had room for a frame that brings it home without the tracer; had the tracer been killed "
+             "no thread had room for a frame that brings it home without the tracer; had the "
+             "tracer been killed "
              "while the clone was made, the target would have been harmed",
              injection.tid());
     }
-    // A table of its own would be felt by the target (a closed file stays in its epoll set, a port stays bound), so the clone was made sharing
-    // it, and leaves it here. A plain close_range would close the target's descriptors.
+    // A table of its own would be felt by the target (a closed file stays in its epoll set, a port
+    // stays bound), so the clone was made sharing it, and leaves it here. A plain close_range would
+    // close the target's descriptors.
     try {
         const std::int64_t left = call_in_clone(Tracee(pid_),
                                                 call_address,
@@ -189,7 +199,8 @@ void CloneChild::settle(const Injection& injection,
         if (left < 0) {
             warn(diagnostics,
                  "clone_shares_descriptors",
-                 "the clone shares the target's descriptor table (no close_range here): if the target ends first, its files "
+                 "the clone shares the target's descriptor table (no close_range here): if the "
+                 "target ends first, its files "
                  "stay open until the snapshot is closed",
                  pid_);
         }
@@ -235,14 +246,16 @@ void reap_clone(std::uint32_t pid,
                 try {
                     if (!target.stop_one(tid)) continue;
                     Injection injection(target, gadgets, memory.get(), status.seccomp == 2);
-                    injection.run(kInjectedCalls.wait4,
-                                  {static_cast<std::uint64_t>(clone_in_target), 0, kReapOptions, 0, 0, 0},
-                                  {},
-                                  [] {});
+                    injection.run(
+                        kInjectedCalls.wait4,
+                        {static_cast<std::uint64_t>(clone_in_target), 0, kReapOptions, 0, 0, 0},
+                        {},
+                        [] {});
                     injection.put_back();
                 } catch (const Error& error) {
                     if (error.kind() == ErrorKind::kProcessGone) return;
-                    if (error.kind() == ErrorKind::kUnsupported) continue;  // perhaps another thread can
+                    if (error.kind() == ErrorKind::kUnsupported)
+                        continue;  // perhaps another thread can
                     if (error.kind() != ErrorKind::kAccessDenied) throw;
                     // Somebody else traces it at the moment, perhaps another snapshot.
                 }
@@ -252,7 +265,8 @@ void reap_clone(std::uint32_t pid,
         if (is_zombie_of(clone, pid)) {
             warn(diagnostics,
                  "zombie_left",
-                 "the clone's zombie could not be collected; it goes when the target ends or waits for its children",
+                 "the clone's zombie could not be collected; it goes when the target ends or waits "
+                 "for its children",
                  clone);
         }
     } catch (const std::exception& error) {

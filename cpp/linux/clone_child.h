@@ -17,13 +17,15 @@ public:
     CloneChild(const CloneChild&) = delete;
     CloneChild& operator=(const CloneChild&) = delete;
 
-    // Makes it in the stop and brings the injecting thread back. Throws Unsupported with the reason where it can't be had.
+    // Makes it in the stop and brings the injecting thread back. Throws Unsupported with the reason
+    // where it can't be had.
     void make(StoppedProcess& target,
               Injection& injection,
               const std::function<void()>& meanwhile,
               const std::function<void()>& overdue,
               bool seccomp_suspended);
-    // After the target was let go: bytes that the way home covered, descriptors, the kernel's opinion whom to kill first.
+    // After the target was let go: bytes that the way home covered, descriptors, the kernel's
+    // opinion whom to kill first.
     void settle(const Injection& injection, std::uint64_t call_address, Diagnostics& diagnostics);
 
     // Ends it and waits for its end. Its zombie then belongs to the target: see reap_clone().
@@ -38,8 +40,9 @@ private:
     bool alive_ = false;
 };
 
-// Makes the target collect the zombie of a clone that has ended: one of its threads is stopped for about 0.1 ms. Does nothing where the target has
-// gone or has collected it. Never throws; what can't be done becomes a diagnostic.
+// Makes the target collect the zombie of a clone that has ended: one of its threads is stopped for
+// about 0.1 ms. Does nothing where the target has gone or has collected it. Never throws; what
+// can't be done becomes a diagnostic.
 void reap_clone(std::uint32_t pid,
                 int process_directory,
                 pid_t clone,

@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -121,7 +121,8 @@ template <class T>
 std::optional<T> number_of(std::string_view text, std::string_view key, int base) {
     const auto value = value_of(text, key);
     T out{};
-    if (!value || std::from_chars(value->data(), value->data() + value->size(), out, base).ec != std::errc{}) {
+    if (!value || std::from_chars(value->data(), value->data() + value->size(), out, base).ec !=
+                      std::errc{}) {
         return std::nullopt;
     }
     return out;
@@ -152,7 +153,8 @@ public:
         if (same && (kind.is_path || detail_.basic)) add_status(row, kind, name);
         if (detail_.basic && !row.inode) row.inode = bracketed_number(link.link);
         const bool counted = kind.type == ObjectType::EVENT || kind.type == ObjectType::PROCESS;
-        if (same && (detail_.basic || (detail_.type_specific && counted))) add_info(row, kind, name);
+        if (same && (detail_.basic || (detail_.type_specific && counted)))
+            add_info(row, kind, name);
         if (row.granted_access) known |= HandleFlags::HAVE_BASIC_INFORMATION;
         if (row.current_count || row.target_pid || row.section_size) {
             known |= HandleFlags::HAVE_TYPE_SPECIFIC_INFORMATION;
@@ -163,11 +165,13 @@ public:
 
 private:
     void add_status(HandleRow& row, const Kind& kind, const std::string& name) {
-        // Of a file on a network file system the cached attributes must do: its server may not answer.
+        // Of a file on a network file system the cached attributes must do: its server may not
+        // answer.
         struct statx status{};
         constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE;
         if (::statx(links_.get(), name.c_str(), AT_STATX_DONT_SYNC, kWanted, &status) < 0) return;
-        if (kind.type == ObjectType::UNKNOWN && kind.is_path) row.type_name = kind_of_mode(status.stx_mode);
+        if (kind.type == ObjectType::UNKNOWN && kind.is_path)
+            row.type_name = kind_of_mode(status.stx_mode);
         if (detail_.basic) {
             row.attributes = status.stx_mode;
             row.inode = status.stx_ino;
@@ -205,7 +209,9 @@ private:
 
 }  // namespace
 
-std::vector<DescriptorLink> list_descriptors(int process_directory, std::size_t limit, bool* complete) {
+std::vector<DescriptorLink> list_descriptors(int process_directory,
+                                             std::size_t limit,
+                                             bool* complete) {
     std::vector<DescriptorLink> out;
     *complete = true;
     const UniqueDescriptor directory(
@@ -226,7 +232,8 @@ std::vector<DescriptorLink> list_descriptors(int process_directory, std::size_t 
             const std::string_view name(entries.data() + at + 19);
             at += length;
             DescriptorLink link;
-            if (std::from_chars(name.data(), name.data() + name.size(), link.number).ec != std::errc{}) {
+            if (std::from_chars(name.data(), name.data() + name.size(), link.number).ec !=
+                std::errc{}) {
                 continue;
             }
             if (out.size() == limit) {
@@ -240,7 +247,8 @@ std::vector<DescriptorLink> list_descriptors(int process_directory, std::size_t 
             out.push_back(std::move(link));
         }
     }
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+    std::sort(
+        out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
     return out;
 }
 

@@ -38,14 +38,17 @@ std::string find_build_id(const std::vector<std::byte>& notes) {
 }
 
 template <class Header, class Segment>
-std::optional<ElfImage> read_segments(std::uint64_t base, Range bounds, minidump::MemoryReader& memory) {
+std::optional<ElfImage> read_segments(std::uint64_t base,
+                                      Range bounds,
+                                      minidump::MemoryReader& memory) {
     Header header;
-    if (!read_object(memory, base, header) || header.e_phentsize != sizeof(Segment)) return std::nullopt;
+    if (!read_object(memory, base, header) || header.e_phentsize != sizeof(Segment))
+        return std::nullopt;
     const std::size_t count = std::min<std::size_t>(header.e_phnum, kMostSegments);
     std::vector<Segment> segments(count);
     const auto table = checked_add(base, header.e_phoff);
-    if (!table ||
-        memory.read(*table, std::as_writable_bytes(std::span(segments))) != count * sizeof(Segment)) {
+    if (!table || memory.read(*table, std::as_writable_bytes(std::span(segments))) !=
+                      count * sizeof(Segment)) {
         return std::nullopt;
     }
     // Addresses in the file count from the first loaded segment, which lies at `base`.
@@ -71,7 +74,9 @@ std::optional<ElfImage> read_segments(std::uint64_t base, Range bounds, minidump
 
 }  // namespace
 
-std::optional<ElfImage> read_elf_image(std::uint64_t base, Range bounds, minidump::MemoryReader& memory) {
+std::optional<ElfImage> read_elf_image(std::uint64_t base,
+                                       Range bounds,
+                                       minidump::MemoryReader& memory) {
     std::array<unsigned char, EI_NIDENT> ident{};
     if (!read_object(memory, base, ident) || std::memcmp(ident.data(), ELFMAG, SELFMAG) != 0 ||
         ident[EI_DATA] != ELFDATA2LSB) {

@@ -18,6 +18,8 @@ struct ElfImage {
 };
 
 // nullopt: no ELF header at `base`. Nothing outside `bounds` is believed.
-std::optional<ElfImage> read_elf_image(std::uint64_t base, Range bounds, minidump::MemoryReader& memory);
+std::optional<ElfImage> read_elf_image(std::uint64_t base,
+                                       Range bounds,
+                                       minidump::MemoryReader& memory);
 
 }  // namespace snapcore::linux_os

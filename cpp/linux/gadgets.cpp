@@ -59,8 +59,9 @@ Gadgets find_gadgets(int process_directory, int memory) {
             piece.resize(static_cast<std::size_t>(n));
             read += piece.size();
             if (look(at)) return;
-            at += piece.size() > kOverlap && at + piece.size() < mapping.end ? piece.size() - kOverlap
-                                                                            : piece.size();
+            at += piece.size() > kOverlap && at + piece.size() < mapping.end
+                      ? piece.size() - kOverlap
+                      : piece.size();
         }
     };
     for (const Mapping& mapping : candidates) {

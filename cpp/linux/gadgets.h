@@ -4,7 +4,8 @@
 //
 // call                  | purpose                       | can block on
 // read /proc/PID/maps   | executable mappings           | mmap_lock of the target
-// pread /proc/PID/mem   | search their text             | a page fault (a file on a dead network file system)
+// pread /proc/PID/mem   | search their text             | a page fault (a file on a dead network
+// file system)
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,9 @@
 namespace snapcore::linux_os {
 
 struct Gadgets {
-    std::uint64_t call = 0;         // system call; return. 0: not found
-    std::uint64_t come_home = 0;    // rt_sigreturn. 0: not found
-    std::uint64_t plain_call = 0;   // system call alone, in the vdso; 0: not found
+    std::uint64_t call = 0;        // system call; return. 0: not found
+    std::uint64_t come_home = 0;   // rt_sigreturn. 0: not found
+    std::uint64_t plain_call = 0;  // system call alone, in the vdso; 0: not found
 };
 
 // While the target runs. Reads at most 64 MiB of text, libc's first.

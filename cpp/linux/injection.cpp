@@ -18,12 +18,15 @@ namespace {
 
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 constexpr unsigned long kSuspendSeccomp = 1ul << 21;  // PTRACE_O_SUSPEND_SECCOMP
-// Everything but SIGSYS: a seccomp filter that traps would otherwise kill the target, since the kernel forces a blocked signal.
+// Everything but SIGSYS: a seccomp filter that traps would otherwise kill the target, since the
+// kernel forces a blocked signal.
 constexpr std::uint64_t kInjectionMask = ~(std::uint64_t{1} << (SIGSYS - 1));
 constexpr std::uint64_t kLeastStackBelow = 16 * 1024;
 constexpr int kMostStops = 64;
 
-void* remote_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
+void* remote_pointer(std::uint64_t address) {
+    return reinterpret_cast<void*>(address);
+}
 
 bool read_exactly(pid_t tid, std::uint64_t address, std::vector<std::byte>& bytes) {
     iovec local{bytes.data(), bytes.size()};
@@ -31,30 +34,36 @@ bool read_exactly(pid_t tid, std::uint64_t address, std::vector<std::byte>& byte
     return ::process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes.size());
 }
 
-// process_vm_writev, not /proc/PID/mem: it is refused on guard pages and below the mapped part of the stack, which the other forces.
+// process_vm_writev, not /proc/PID/mem: it is refused on guard pages and below the mapped part of
+// the stack, which the other forces.
 bool write_exactly(pid_t tid, std::uint64_t address, const std::vector<std::byte>& bytes) {
     iovec local{const_cast<std::byte*>(bytes.data()), bytes.size()};
     iovec remote{remote_pointer(address), bytes.size()};
     return ::process_vm_writev(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes.size());
 }
 
-bool will_restart(std::int64_t value) { return value <= -512 && value >= -516; }
+bool will_restart(std::int64_t value) {
+    return value <= -512 && value >= -516;
+}
 
 }  // namespace
 
-Injection::Injection(StoppedProcess& target, const Gadgets& gadgets, int memory, bool suspend_seccomp)
+Injection::Injection(StoppedProcess& target,
+                     const Gadgets& gadgets,
+                     int memory,
+                     bool suspend_seccomp)
     : target_(target) {
     std::vector<std::pair<int, const StoppedThread*>> order;
     for (const StoppedThread& thread : target.threads()) {
         if (thread.signals_pending) continue;
         if (const auto rank = injection_rank(thread.restored)) order.emplace_back(*rank, &thread);
     }
-    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
-        return a.first < b.first;
-    });
+    std::stable_sort(
+        order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     if (order.empty()) {
         throw Error::unsupported("PTRACE_SETREGSET",
-                                 "no thread of the target can make the clone call (a 32-bit process, or only kernel workers); "
+                                 "no thread of the target can make the clone call (a 32-bit "
+                                 "process, or only kernel workers); "
                                  "use method=\"live\"",
                                  target.pid());
     }
@@ -77,7 +86,8 @@ Injection::Injection(StoppedProcess& target, const Gadgets& gadgets, int memory,
     }
     if (!thread_) {
         throw Error::unsupported("PTRACE_SETREGSET",
-                                 "the target has no system call instruction that can be used, or every thread is inside a "
+                                 "the target has no system call instruction that can be used, or "
+                                 "every thread is inside a "
                                  "restartable sequence; try again or use method=\"live\"",
                                  target.pid());
     }
@@ -92,12 +102,15 @@ Injection::~Injection() {
     }
 }
 
-pid_t Injection::tid() const { return thread_->tracee.tid(); }
+pid_t Injection::tid() const {
+    return thread_->tracee.tid();
+}
 
 bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets) {
     const UserRegisters& registers = thread.restored;
     const std::uint64_t stack = stack_pointer(registers);
-    // A write that succeeds proves only that memory is mapped; goroutine and coroutine stacks lie in heaps, where a frame would hit a neighbour.
+    // A write that succeeds proves only that memory is mapped; goroutine and coroutine stacks lie
+    // in heaps, where a frame would hit a neighbour.
     const auto mapping = find_mapping(target_.directory(), stack);
     if (!mapping || !mapping->writable || stack < mapping->start + kLeastStackBelow) return false;
     const std::uint64_t tls = thread_pointer(registers);
@@ -131,7 +144,8 @@ InjectedResult Injection::run(std::uint64_t number,
     UserRegisters registers = with_call(saved_.general, call_address_, number, arguments);
     if (frame_) set_stack_pointer(registers, frame_->parent_stack);
     arranged_ = true;
-    // Registers first: with the mask first, a tracer that dies in between would leave the thread with every signal blocked.
+    // Registers first: with the mask first, a tracer that dies in between would leave the thread
+    // with every signal blocked.
     thread_->tracee.set_registers(registers);
     thread_->tracee.set_signal_mask(kInjectionMask);
     return drive(meanwhile, overdue);
@@ -165,13 +179,16 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                     break;
                 }
                 const std::int64_t value = call_result(tracee.registers());
-                // A stop asked for meanwhile makes fork begin again; the kernel sees to it when the thread goes on.
+                // A stop asked for meanwhile makes fork begin again; the kernel sees to it when the
+                // thread goes on.
                 if (will_restart(value)) break;
                 result.value = value;
                 return result;
             }
             case StopKind::kClone: result.child = static_cast<pid_t>(tracee.event_message()); break;
-            case StopKind::kSignal: signal = stop->signal; break;  // SIGSTOP; all others are blocked
+            case StopKind::kSignal:
+                signal = stop->signal;
+                break;  // SIGSTOP; all others are blocked
             case StopKind::kGone:
                 // Not ours to keep any more, and without a way home it would run the program.
                 if (result.child != 0) ::kill(result.child, SIGKILL);
@@ -182,11 +199,12 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
             case StopKind::kOther: break;
         }
     }
-    throw Error::from_errno(EIO, "PTRACE_SYSCALL", "the injected call did not come back", target_.pid());
+    throw Error::from_errno(
+        EIO, "PTRACE_SYSCALL", "the injected call did not come back", target_.pid());
 }
 
-// From the exit of the call to an event stop, with no user instruction in between: only there does the kernel look at the restored registers
-// and go on with the call that was interrupted.
+// From the exit of the call to an event stop, with no user instruction in between: only there does
+// the kernel look at the restored registers and go on with the call that was interrupted.
 void Injection::to_event_stop() {
     const Tracee& tracee = thread_->tracee;
     int signal = 0;
@@ -198,7 +216,8 @@ void Injection::to_event_stop() {
         if (stop->kind == StopKind::kGone) break;
         signal = stop->kind == StopKind::kSignal ? stop->signal : 0;
     }
-    throw Error::from_errno(ESRCH, "PTRACE_INTERRUPT", "it ended while it was being released", target_.pid());
+    throw Error::from_errno(
+        ESRCH, "PTRACE_INTERRUPT", "it ended while it was being released", target_.pid());
 }
 
 void Injection::put_back() {
@@ -208,7 +227,8 @@ void Injection::put_back() {
         thread_->tracee.set_signal_mask(saved_mask_);
         thread_->tracee.set_registers(saved_.general);
     }
-    // Last: until the registers are back, the frame is what brings the thread home. And once only: afterwards the thread runs.
+    // Last: until the registers are back, the frame is what brings the thread home. And once only:
+    // afterwards the thread runs.
     if (std::exchange(planted_, false)) write_exactly(tid(), frame_->address, covered_);
 }
 

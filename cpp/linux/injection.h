@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One system call made by a stopped thread of the target, without touching its code, and with a way home: should the tracer die at any instant,
-// the thread finds its registers in a signal frame below its stack and goes on unharmed.
+// One system call made by a stopped thread of the target, without touching its code, and with a way
+// home: should the tracer die at any instant, the thread finds its registers in a signal frame
+// below its stack and goes on unharmed.
 //
 // call                               | purpose                        | can block on
 // PTRACE_SETREGSET, SETSIGMASK       | arrange the call               | nothing
 // process_vm_readv, process_vm_writev| the frame, the bytes under it  | mmap_lock of the target
-// PTRACE_SYSCALL, waitid WNOHANG     | run the call                   | as long as the call itself takes (fork: 20 ms a GiB)
+// PTRACE_SYSCALL, waitid WNOHANG     | run the call                   | as long as the call itself
+// takes (fork: 20 ms a GiB)
 #pragma once
 
 #include <array>
@@ -26,17 +28,19 @@ struct InjectedResult {
     pid_t child = 0;         // made by clone, in our pid namespace
 };
 
-// Chooses the thread and makes one call in it; put_back() or the destructor restores it, after which it is an ordinary stopped thread again.
+// Chooses the thread and makes one call in it; put_back() or the destructor restores it, after
+// which it is an ordinary stopped thread again.
 class Injection {
 public:
-    // `suspend_seccomp`: ask the kernel to leave the target's filter out (needs CAP_SYS_ADMIN). Throws Unsupported where no thread can do it.
+    // `suspend_seccomp`: ask the kernel to leave the target's filter out (needs CAP_SYS_ADMIN).
+    // Throws Unsupported where no thread can do it.
     Injection(StoppedProcess& target, const Gadgets& gadgets, int memory, bool suspend_seccomp);
     ~Injection();
     Injection(const Injection&) = delete;
     Injection& operator=(const Injection&) = delete;
 
-    // While the call runs, `meanwhile` is called once, and at the target's deadline `overdue`, once; the call itself cannot be abandoned.
-    // For clone the stack argument is filled in here.
+    // While the call runs, `meanwhile` is called once, and at the target's deadline `overdue`,
+    // once; the call itself cannot be abandoned. For clone the stack argument is filled in here.
     InjectedResult run(std::uint64_t number,
                        std::array<std::uint64_t, 6> arguments,
                        const std::function<void()>& meanwhile,
@@ -66,7 +70,8 @@ private:
     bool arranged_ = false;  // its registers are not its own
 };
 
-// Makes a call in a thread that is ours alone (the clone), at its first stop; it is left at the exit of the call.
+// Makes a call in a thread that is ours alone (the clone), at its first stop; it is left at the
+// exit of the call.
 std::int64_t call_in_clone(const Tracee& clone,
                            std::uint64_t call_address,
                            std::uint64_t number,

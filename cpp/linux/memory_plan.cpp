@@ -15,8 +15,8 @@ bool is_device(const Mapping& m) {
 }
 
 bool is_shared_memory(const Mapping& m) {
-    return m.name.starts_with("/dev/zero") || m.name.starts_with("/memfd:") || m.name.starts_with("/SYSV") ||
-           m.name.starts_with("/dev/shm/") || m.inode == 0;
+    return m.name.starts_with("/dev/zero") || m.name.starts_with("/memfd:") ||
+           m.name.starts_with("/SYSV") || m.name.starts_with("/dev/shm/") || m.inode == 0;
 }
 
 class Planner {
@@ -48,10 +48,18 @@ public:
     }
 
     MemoryPlan finish() {
-        report(Severity::kInfo, "device_memory_left_out", "of device memory cannot be read and are left out", device_bytes_);
-        report(Severity::kInfo, "dontdump_left_out", "are marked MADV_DONTDUMP by the target and are left out", excluded_bytes_);
-        report(Severity::kInfo, "unmapped_file_pages_left_out",
-               "of mapped files and shared memory that the target has not touched are left out", untouched_bytes_);
+        report(Severity::kInfo,
+               "device_memory_left_out",
+               "of device memory cannot be read and are left out",
+               device_bytes_);
+        report(Severity::kInfo,
+               "dontdump_left_out",
+               "are marked MADV_DONTDUMP by the target and are left out",
+               excluded_bytes_);
+        report(Severity::kInfo,
+               "unmapped_file_pages_left_out",
+               "of mapped files and shared memory that the target has not touched are left out",
+               untouched_bytes_);
         return std::move(plan_);
     }
 
@@ -60,7 +68,8 @@ private:
         plan_.ranges.push_back({{start, end - start}, of_the_instant});
     }
 
-    // Calls `there` and `gap` with the runs of [start, end) in order, gaps below kLeastGap swallowed.
+    // Calls `there` and `gap` with the runs of [start, end) in order, gaps below kLeastGap
+    // swallowed.
     template <class There, class Gap>
     static void split(const Mapping& m, const std::vector<Range>& runs, There&& there, Gap&& gap) {
         std::uint64_t at = m.start;
@@ -88,12 +97,15 @@ private:
             m,
             runs,
             [&](std::uint64_t begin, std::uint64_t end) { range(begin, end, true); },
-            [&](std::uint64_t begin, std::uint64_t end) { plan_.known_zero.push_back({begin, end - begin}); });
+            [&](std::uint64_t begin, std::uint64_t end) {
+                plan_.known_zero.push_back({begin, end - begin});
+            });
     }
 
     void mapped_pages(const Mapping& m) {
-        // Reading a page of shared memory that nobody touched would allocate it in the target's name, and a file may be larger than the
-        // machine: what the target itself has mapped is what it works with. Fork does not copy these page tables, so the target's count.
+        // Reading a page of shared memory that nobody touched would allocate it in the target's
+        // name, and a file may be larger than the machine: what the target itself has mapped is
+        // what it works with. Fork does not copy these page tables, so the target's count.
         const bool of_the_instant = !(m.shared && m.writable) && !is_shared_memory(m);
         for (const Range& run : populated_runs(target_pagemap_, m.start, m.end, false)) {
             range(run.address, run.end(), of_the_instant);
@@ -104,8 +116,13 @@ private:
 
     void report(Severity severity, const char* code, const char* what, std::uint64_t bytes) {
         if (bytes == 0) return;
-        plan_.diagnostics.push_back(
-            {severity, code, std::to_string(bytes) + " bytes " + what, "", ErrorDomain::kNone, 0, bytes});
+        plan_.diagnostics.push_back({severity,
+                                     code,
+                                     std::to_string(bytes) + " bytes " + what,
+                                     "",
+                                     ErrorDomain::kNone,
+                                     0,
+                                     bytes});
     }
 
     int private_pagemap_;
@@ -116,7 +133,9 @@ private:
 
 }  // namespace
 
-MemoryPlan plan_full_memory(std::span<const Mapping> mappings, int clone_pagemap, int target_pagemap) {
+MemoryPlan plan_full_memory(std::span<const Mapping> mappings,
+                            int clone_pagemap,
+                            int target_pagemap) {
     Planner planner(clone_pagemap, target_pagemap);
     const std::vector<bool> image = image_mappings(mappings);
     for (std::size_t i = 0; i < mappings.size(); ++i) planner.add(mappings[i], image[i]);

@@ -28,7 +28,8 @@ std::string hex(std::string_view bytes, const char* digits) {
     return out;
 }
 
-// The first 16 bytes as a GUID, whose first three fields are little-endian, then the age 0: the form that symbol servers use for ELF.
+// The first 16 bytes as a GUID, whose first three fields are little-endian, then the age 0: the
+// form that symbol servers use for ELF.
 std::string debug_id(const std::string& build_id) {
     std::array<char, 16> guid{};
     std::memcpy(guid.data(), build_id.data(), std::min(build_id.size(), guid.size()));
@@ -41,7 +42,8 @@ std::string debug_id(const std::string& build_id) {
 // "libfoo.so.1.2" is version 1.2.
 std::optional<std::string> version_of(std::string_view path) {
     const auto at = path.rfind(".so.");
-    if (at == std::string_view::npos || path.find('/', at) != std::string_view::npos) return std::nullopt;
+    if (at == std::string_view::npos || path.find('/', at) != std::string_view::npos)
+        return std::nullopt;
     return std::string(path.substr(at + 4));
 }
 
@@ -60,30 +62,38 @@ ModuleRow to_row(const Module& module) {
 
 }  // namespace
 
-Modules read_modules(std::span<const Mapping> mappings, const std::string& executable, minidump::MemoryReader& memory) {
+Modules read_modules(std::span<const Mapping> mappings,
+                     const std::string& executable,
+                     minidump::MemoryReader& memory) {
     const std::vector<bool> image = image_mappings(mappings);
     std::vector<Module> found;
     for (std::size_t i = 0; i < mappings.size(); ++i) {
         const Mapping& m = mappings[i];
-        const bool first = i == 0 || mappings[i - 1].name != m.name || mappings[i - 1].inode != m.inode;
+        const bool first =
+            i == 0 || mappings[i - 1].name != m.name || mappings[i - 1].inode != m.inode;
         if (!image[i] || !first) continue;
         std::uint64_t end = m.end;
-        for (std::size_t k = i + 1; k < mappings.size() && mappings[k].name == m.name && mappings[k].inode == m.inode; ++k) {
+        for (std::size_t k = i + 1;
+             k < mappings.size() && mappings[k].name == m.name && mappings[k].inode == m.inode;
+             ++k) {
             end = mappings[k].end;
         }
         const auto elf = read_elf_image(m.start, {m.start, end - m.start}, memory);
         if (!elf) continue;
         Module module{m.start, std::max(end, m.start + elf->size), m.name, elf->build_id};
         // Readers look the file up by name; that it was deleted shows in the regions.
-        if (module.path.ends_with(kDeleted)) module.path.resize(module.path.size() - kDeleted.size());
+        if (module.path.ends_with(kDeleted))
+            module.path.resize(module.path.size() - kDeleted.size());
         if (module.path == "[vdso]") module.path = "linux-gate.so";
         found.push_back(std::move(module));
     }
     // One overlap makes some readers drop the whole list.
-    for (std::size_t i = 0; i + 1 < found.size(); ++i) found[i].end = std::min(found[i].end, found[i + 1].base);
+    for (std::size_t i = 0; i + 1 < found.size(); ++i)
+        found[i].end = std::min(found[i].end, found[i + 1].base);
     std::string main_path = executable;
     if (main_path.ends_with(kDeleted)) main_path.resize(main_path.size() - kDeleted.size());
-    std::stable_partition(found.begin(), found.end(), [&](const Module& module) { return module.path == main_path; });
+    std::stable_partition(
+        found.begin(), found.end(), [&](const Module& module) { return module.path == main_path; });
 
     Modules modules;
     auto table = std::make_shared<ModuleTable>();

@@ -25,7 +25,8 @@ constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArgument);
 constexpr std::uint64_t kFile = 1 << 2, kPresent = 1 << 3, kSwapped = 1 << 4, kZeroPage = 1 << 5;
 
 // Bits of an entry of /proc/PID/pagemap.
-constexpr std::uint64_t kEntryPresent = 1ull << 63, kEntrySwapped = 1ull << 62, kEntryFile = 1ull << 61;
+constexpr std::uint64_t kEntryPresent = 1ull << 63, kEntrySwapped = 1ull << 62,
+                        kEntryFile = 1ull << 61;
 
 void append(std::vector<Range>& runs, std::uint64_t start, std::uint64_t end) {
     if (!runs.empty() && runs.back().end() == start) {
@@ -36,7 +37,10 @@ void append(std::vector<Range>& runs, std::uint64_t start, std::uint64_t end) {
 }
 
 // nullopt: this kernel can't.
-std::optional<std::vector<Range>> scan(int pagemap, std::uint64_t start, std::uint64_t end, bool anonymous_only) {
+std::optional<std::vector<Range>> scan(int pagemap,
+                                       std::uint64_t start,
+                                       std::uint64_t end,
+                                       bool anonymous_only) {
     std::vector<Range> runs;
     std::array<ScanRegion, 512> found;
     while (start < end) {
@@ -66,13 +70,18 @@ std::optional<std::vector<Range>> scan(int pagemap, std::uint64_t start, std::ui
     return runs;
 }
 
-std::vector<Range> read_entries(int pagemap, std::uint64_t start, std::uint64_t end, bool anonymous_only) {
+std::vector<Range> read_entries(int pagemap,
+                                std::uint64_t start,
+                                std::uint64_t end,
+                                bool anonymous_only) {
     std::vector<Range> runs;
     std::array<std::uint64_t, 8192> entries;
     for (std::uint64_t at = start; at < end;) {
         const std::size_t want = std::min<std::uint64_t>(entries.size(), (end - at) / kPageSize);
-        const ssize_t n = ::pread(
-            pagemap, entries.data(), want * sizeof entries[0], static_cast<off_t>(at / kPageSize * 8));
+        const ssize_t n = ::pread(pagemap,
+                                  entries.data(),
+                                  want * sizeof entries[0],
+                                  static_cast<off_t>(at / kPageSize * 8));
         if (n < 0 && errno == EINTR) continue;
         const std::size_t got = n > 0 ? static_cast<std::size_t>(n) / sizeof entries[0] : 0;
         if (got == 0) break;
@@ -89,7 +98,10 @@ std::vector<Range> read_entries(int pagemap, std::uint64_t start, std::uint64_t 
 
 }  // namespace
 
-std::vector<Range> populated_runs(int pagemap, std::uint64_t start, std::uint64_t end, bool anonymous_only) {
+std::vector<Range> populated_runs(int pagemap,
+                                  std::uint64_t start,
+                                  std::uint64_t end,
+                                  bool anonymous_only) {
     if (auto runs = scan(pagemap, start, end, anonymous_only)) return std::move(*runs);
     return read_entries(pagemap, start, end, anonymous_only);
 }

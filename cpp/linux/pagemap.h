@@ -3,8 +3,8 @@
 // Which pages of a mapping are there.
 //
 // call                     | purpose                         | can block on
-// ioctl PAGEMAP_SCAN       | populated runs                  | mmap_lock of the process that the descriptor names
-// pread /proc/PID/pagemap  | the same before Linux 6.7       | the same
+// ioctl PAGEMAP_SCAN       | populated runs                  | mmap_lock of the process that the
+// descriptor names pread /proc/PID/pagemap  | the same before Linux 6.7       | the same
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,11 @@ namespace snapcore::linux_os {
 
 inline constexpr std::uint64_t kPageSize = 4096;
 
-// Runs of pages of [start, end) that are present or swapped, ascending. `anonymous_only` leaves out pages of files and the shared zero page.
-// `pagemap` is an open /proc/PID/pagemap.
-std::vector<Range> populated_runs(int pagemap, std::uint64_t start, std::uint64_t end, bool anonymous_only);
+// Runs of pages of [start, end) that are present or swapped, ascending. `anonymous_only` leaves out
+// pages of files and the shared zero page. `pagemap` is an open /proc/PID/pagemap.
+std::vector<Range> populated_runs(int pagemap,
+                                  std::uint64_t start,
+                                  std::uint64_t end,
+                                  bool anonymous_only);
 
 }  // namespace snapcore::linux_os

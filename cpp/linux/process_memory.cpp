@@ -18,21 +18,23 @@ std::size_t ProcessMemory::read(std::uint64_t address, std::span<std::byte> out)
                     ErrorDomain::kErrno,
                     ETIMEDOUT,
                     "",
-                    "the target stood still for max_pause and was let go before its memory was written; raise max_pause, or "
+                    "the target stood still for max_pause and was let go before its memory was "
+                    "written; raise max_pause, or "
                     "use method=\"snapshot\"");
     }
     std::size_t done = 0;
     while (done < out.size()) {
         const std::uint64_t at = address + done;
-        const auto next =
-            std::upper_bound(copies_.begin(), copies_.end(), at, [](std::uint64_t a, const MemoryCopy& copy) {
+        const auto next = std::upper_bound(
+            copies_.begin(), copies_.end(), at, [](std::uint64_t a, const MemoryCopy& copy) {
                 return a < copy.address;
             });
         if (next != copies_.begin()) {
             const MemoryCopy& copy = *(next - 1);
             const std::uint64_t inside = at - copy.address;
             if (inside < copy.bytes.size()) {
-                const std::size_t n = std::min<std::size_t>(copy.bytes.size() - inside, out.size() - done);
+                const std::size_t n =
+                    std::min<std::size_t>(copy.bytes.size() - inside, out.size() - done);
                 std::memcpy(out.data() + done, copy.bytes.data() + inside, n);
                 done += n;
                 continue;
@@ -50,8 +52,10 @@ std::size_t ProcessMemory::read(std::uint64_t address, std::span<std::byte> out)
 std::size_t ProcessMemory::read_process(std::uint64_t address, std::span<std::byte> out) {
     std::size_t done = 0;
     while (memory_ && done < out.size()) {
-        const ssize_t n = ::pread(
-            memory_.get(), out.data() + done, out.size() - done, static_cast<off_t>(address + done));
+        const ssize_t n = ::pread(memory_.get(),
+                                  out.data() + done,
+                                  out.size() - done,
+                                  static_cast<off_t>(address + done));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) break;
         done += static_cast<std::size_t>(n);

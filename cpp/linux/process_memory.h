@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes of a snapshot: from /proc/PID/mem of the clone (or of a target that stands still), with what was copied in the stop in front.
+// Bytes of a snapshot: from /proc/PID/mem of the clone (or of a target that stands still), with
+// what was copied in the stop in front.
 //
 // call                 | purpose   | can block on
 // pread /proc/PID/mem  | the bytes | page faults: swap, or a file on a network file system

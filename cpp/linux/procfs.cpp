@@ -50,8 +50,10 @@ std::string unescape(std::string_view text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto octal = [&](std::size_t k) { return text[k] >= '0' && text[k] <= '7'; };
-        if (text[i] == '\\' && i + 3 < text.size() && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+        if (text[i] == '\\' && i + 3 < text.size() && octal(i + 1) && octal(i + 2) &&
+            octal(i + 3)) {
+            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                     (text[i + 3] - '0'));
             i += 3;
         } else {
             out += text[i];
@@ -77,7 +79,8 @@ std::uint64_t last_mask_words(std::string_view value) {
 
 // st_dev as glibc's makedev() packs it.
 std::uint64_t make_device(std::uint64_t major, std::uint64_t minor) {
-    return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12 | (major & ~0xfffull) << 32;
+    return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12 |
+           (major & ~0xfffull) << 32;
 }
 
 bool parse_map_line(std::string_view line, Mapping& m) {
@@ -140,7 +143,8 @@ std::vector<Mapping> parse_maps(std::string_view text) {
 std::optional<Stat> parse_stat(std::string_view text) {
     const auto open = text.find('(');
     const auto close = text.rfind(')');
-    if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
+    if (open == std::string_view::npos || close == std::string_view::npos || close < open)
+        return std::nullopt;
     Stat s;
     std::string_view head = text.substr(0, open);
     s.pid = field_as<std::uint32_t>(next_field(head));
@@ -227,7 +231,8 @@ Status parse_status(std::string_view text) {
         } else if (key == "Threads") {
             s.threads = field_as<std::uint32_t>(next_field(value));
         } else if (key == "NSpid") {
-            for (std::string_view field = next_field(value); !field.empty(); field = next_field(value)) {
+            for (std::string_view field = next_field(value); !field.empty();
+                 field = next_field(value)) {
                 s.namespace_pids.push_back(field_as<std::uint32_t>(field));
             }
         }
@@ -242,8 +247,17 @@ std::string read_all(int fd) {
         const std::size_t at = out.size();
         out.resize(at + size);
         const ssize_t n = ::read(fd, out.data() + at, size);
-        if (n < 0 && errno == EINTR) { out.resize(at); continue; }
-        if (n <= 0) { out.resize(at); if (n < 0 && at == 0) { return {}; } return out; }
+        if (n < 0 && errno == EINTR) {
+            out.resize(at);
+            continue;
+        }
+        if (n <= 0) {
+            out.resize(at);
+            if (n < 0 && at == 0) {
+                return {};
+            }
+            return out;
+        }
         out.resize(at + static_cast<std::size_t>(n));
         size = std::min<std::size_t>(size * 2, 1 << 20);
     }
@@ -267,12 +281,14 @@ std::string try_read_link(int directory, const char* name) {
 UniqueDescriptor open_process_directory(std::uint32_t pid) {
     const std::string path = "/proc/" + std::to_string(pid);
     UniqueDescriptor d(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!d) throw Error::from_errno(errno == ENOENT ? ESRCH : errno, "open", "no such process", pid);
+    if (!d)
+        throw Error::from_errno(errno == ENOENT ? ESRCH : errno, "open", "no such process", pid);
     return d;
 }
 std::vector<std::uint32_t> list_tasks(int process_directory) {
     std::vector<std::uint32_t> out;
-    const UniqueDescriptor d(::openat(process_directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const UniqueDescriptor d(
+        ::openat(process_directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!d) return out;
     std::array<char, 32768> buffer;
     for (;;) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /proc as records. Parsing is pure (text in, records out); reading is by descriptor, so that a recycled pid is never
-// read by mistake.
+// /proc as records. Parsing is pure (text in, records out); reading is by descriptor, so that a
+// recycled pid is never read by mistake.
 //
 // call                | purpose                      | can block on
-// openat, read        | /proc/PID/...                | mmap_lock of the target (maps, smaps, environ, cmdline), not on its threads
-// readlinkat          | exe, cwd                     | nothing
+// openat, read        | /proc/PID/...                | mmap_lock of the target (maps, smaps,
+// environ, cmdline), not on its threads readlinkat          | exe, cwd                     |
+// nothing
 #pragma once
 
 #include <cstddef>
@@ -37,21 +38,21 @@ std::vector<Mapping> parse_maps(std::string_view text);
 
 // /proc/PID/stat or task/TID/stat; the numbers in comments are proc(5)'s field numbers.
 struct Stat {
-    std::uint32_t pid = 0;                    // 1
-    std::string comm;                         // 2
-    char state = '?';                         // 3
-    std::uint32_t parent_pid = 0;             // 4
-    std::uint64_t flags = 0;                  // 9, PF_*
-    std::uint64_t minor_faults = 0;           // 10
-    std::uint64_t major_faults = 0;           // 12
-    std::uint64_t user_ticks = 0;             // 14
-    std::uint64_t kernel_ticks = 0;           // 15
-    std::int32_t priority = 0;                // 18
-    std::int32_t nice = 0;                    // 19
-    std::uint32_t threads = 0;                // 20
-    std::uint64_t start_ticks = 0;            // 22, after boot
-    std::int32_t exit_signal = 0;             // 38
-    std::uint32_t realtime_priority = 0;      // 40
+    std::uint32_t pid = 0;                // 1
+    std::string comm;                     // 2
+    char state = '?';                     // 3
+    std::uint32_t parent_pid = 0;         // 4
+    std::uint64_t flags = 0;              // 9, PF_*
+    std::uint64_t minor_faults = 0;       // 10
+    std::uint64_t major_faults = 0;       // 12
+    std::uint64_t user_ticks = 0;         // 14
+    std::uint64_t kernel_ticks = 0;       // 15
+    std::int32_t priority = 0;            // 18
+    std::int32_t nice = 0;                // 19
+    std::uint32_t threads = 0;            // 20
+    std::uint64_t start_ticks = 0;        // 22, after boot
+    std::int32_t exit_signal = 0;         // 38
+    std::uint32_t realtime_priority = 0;  // 40
 };
 std::optional<Stat> parse_stat(std::string_view text);
 
@@ -60,7 +61,8 @@ struct Status {
     std::string name;
     char state = '?';
     std::uint32_t tgid = 0, tracer_pid = 0, uid = 0, gid = 0, effective_uid = 0;
-    std::optional<std::uint64_t> vm_peak, vm_size, vm_hwm, vm_rss, rss_anon, rss_file, rss_shmem, vm_swap;
+    std::optional<std::uint64_t> vm_peak, vm_size, vm_hwm, vm_rss, rss_anon, rss_file, rss_shmem,
+        vm_swap;
     std::uint64_t signals_pending = 0, shared_signals_pending = 0, signals_blocked = 0;
     std::uint64_t cpus_allowed = 0;  // processors 0 to 63
     int seccomp = 0;
@@ -70,7 +72,8 @@ struct Status {
 };
 Status parse_status(std::string_view text);
 
-// Whole text of a /proc file below `directory`. Throws Error::from_errno(errno, call, ...) with "openat" or "read".
+// Whole text of a /proc file below `directory`. Throws Error::from_errno(errno, call, ...) with
+// "openat" or "read".
 std::string read_text(int directory, const char* name, std::uint32_t pid = 0);
 // The same, empty on any error.
 std::string try_read_text(int directory, const char* name);

@@ -3,8 +3,8 @@
 // One mapping by address.
 //
 // call                | purpose                        | can block on
-// ioctl PROCMAP_QUERY | the mapping (Linux 6.11)       | mmap_lock of the target, or only its RCU section
-// read /proc/PID/maps | the same before                | mmap_lock of the target
+// ioctl PROCMAP_QUERY | the mapping (Linux 6.11)       | mmap_lock of the target, or only its RCU
+// section read /proc/PID/maps | the same before                | mmap_lock of the target
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,8 @@ std::uint32_t protection(const Mapping& m) {
         if (m.writable) return PageProtection::EXECUTE_READWRITE;
         return m.readable ? PageProtection::EXECUTE_READ : PageProtection::EXECUTE;
     }
-    if (m.writable) return m.shared || m.inode == 0 ? PageProtection::READWRITE : PageProtection::WRITECOPY;
+    if (m.writable)
+        return m.shared || m.inode == 0 ? PageProtection::READWRITE : PageProtection::WRITECOPY;
     return m.readable ? PageProtection::READONLY : PageProtection::NOACCESS;
 }
 
@@ -19,7 +20,9 @@ bool same_file(const Mapping& a, const Mapping& b) {
     return a.inode != 0 && a.inode == b.inode && a.device == b.device && a.name == b.name;
 }
 
-bool accessible(const Mapping& m) { return m.readable || m.writable || m.executable; }
+bool accessible(const Mapping& m) {
+    return m.readable || m.writable || m.executable;
+}
 
 }  // namespace
 
@@ -34,14 +37,17 @@ std::vector<bool> image_mappings(std::span<const Mapping> mappings) {
             ++end;
         }
         const Mapping& first = mappings[begin];
-        const bool image = (first.inode != 0 && executable && !first.shared) || first.name == "[vdso]";
+        const bool image =
+            (first.inode != 0 && executable && !first.shared) || first.name == "[vdso]";
         for (std::size_t i = begin; i < end; ++i) out[i] = image;
         begin = end;
     }
     return out;
 }
 
-std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings, bool details, bool has_clone) {
+std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings,
+                                                bool details,
+                                                bool has_clone) {
     auto table = std::make_shared<RegionTable>();
     table->reserve(mappings.size());
     const std::vector<bool> image = image_mappings(mappings);
@@ -56,7 +62,7 @@ std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mapping
         row.allocation_protect = protection(mappings[allocation]);
         row.protect = protection(m);
         row.state = accessible(m) ? MemoryState::COMMIT : MemoryState::RESERVE;
-        row.type = image[i]                     ? MemoryType::IMAGE
+        row.type = image[i]                   ? MemoryType::IMAGE
                    : m.shared || m.inode != 0 ? MemoryType::MAPPED
                                               : MemoryType::PRIVATE;
         row.resident = m.resident;

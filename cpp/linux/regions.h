@@ -15,24 +15,32 @@
 
 namespace snapcore::linux_os {
 
-// `details`: names, inodes and flags of the files (VA_SPACE_SECTION_INFORMATION). `has_clone`: in_clone is known.
-std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings, bool details, bool has_clone);
+// `details`: names, inodes and flags of the files (VA_SPACE_SECTION_INFORMATION). `has_clone`:
+// in_clone is known.
+std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings,
+                                                bool details,
+                                                bool has_clone);
 
-// For each mapping, whether it belongs to an ELF image: it lies in a run of mappings of one file of which some are executable.
+// For each mapping, whether it belongs to an ELF image: it lies in a run of mappings of one file of
+// which some are executable.
 std::vector<bool> image_mappings(std::span<const Mapping> mappings);
 
 struct MemoryPlan {
-    std::vector<minidump::MemoryRange> ranges;  // ascending, not overlapping, none spans two mappings
+    std::vector<minidump::MemoryRange>
+        ranges;  // ascending, not overlapping, none spans two mappings
     std::vector<Range> known_zero;
     Diagnostics diagnostics;
 };
 
 // What a full-memory dump holds:
-//   private anonymous memory: the populated pages. Unpopulated runs of 1 MiB and more are known zero, shorter ones lie inside a range;
-//   private mappings of a file that are writable or belong to an ELF image: all of it;
-//   other mappings of files, and shared memory: the pages that the target has mapped; the rest is left out and counted;
-//   never: [vvar], [vsyscall], devices (VM_IO, VM_PFNMAP), MADV_DONTDUMP, and PROT_NONE where nothing is populated.
+//   private anonymous memory: the populated pages. Unpopulated runs of 1 MiB and more are known
+//   zero, shorter ones lie inside a range; private mappings of a file that are writable or belong
+//   to an ELF image: all of it; other mappings of files, and shared memory: the pages that the
+//   target has mapped; the rest is left out and counted; never: [vvar], [vsyscall], devices (VM_IO,
+//   VM_PFNMAP), MADV_DONTDUMP, and PROT_NONE where nothing is populated.
 // `clone_pagemap` is -1 where there is no clone; `target_pagemap` then serves for both.
-MemoryPlan plan_full_memory(std::span<const Mapping> mappings, int clone_pagemap, int target_pagemap);
+MemoryPlan plan_full_memory(std::span<const Mapping> mappings,
+                            int clone_pagemap,
+                            int target_pagemap);
 
 }  // namespace snapcore::linux_os

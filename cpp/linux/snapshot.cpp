@@ -22,7 +22,8 @@
 namespace snapcore::linux_os {
 namespace {
 
-// Numbers of the Linux streams (linux-specific minidump streams of Breakpad and of Mozilla's writer).
+// Numbers of the Linux streams (linux-specific minidump streams of Breakpad and of Mozilla's
+// writer).
 constexpr std::uint32_t kLinuxProcStatus = 0x47670004;
 constexpr std::uint32_t kMozLinuxLimits = 0x4d7a0003;
 
@@ -37,7 +38,8 @@ constexpr std::uint32_t kMeaninglessFlags[] = {
 };
 
 Error not_captured(const char* what, const char* flag) {
-    return Error::invalid_argument(std::string(what) + " were not captured; capture with CaptureFlags." + flag);
+    return Error::invalid_argument(std::string(what) +
+                                   " were not captured; capture with CaptureFlags." + flag);
 }
 
 }  // namespace
@@ -45,7 +47,8 @@ Error not_captured(const char* what, const char* flag) {
 LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
     : options_(options), source_(options.memory), owner_(::getpid()) {
     validate_capture_flags(options.flags);
-    if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE)) source_ = MemorySource::kClone;
+    if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE))
+        source_ = MemorySource::kClone;
     // What a stacks-only dump needs is copied sooner than a clone is made.
     if (source_ == MemorySource::kStacks) options_.flags &= ~CaptureFlags::VA_CLONE;
     directory_ = open_process_directory(options.pid);
@@ -70,7 +73,8 @@ std::uint32_t LinuxSnapshot::tracer_needs() const {
     constexpr std::uint32_t kExtended = ContextFlags::FLOATING_POINT | ContextFlags::XSTATE;
     if (captured(CaptureFlags::THREAD_CONTEXT)) {
         if ((options_.context_flags & kExtended) != 0) needs |= need::kExtendedState;
-        if ((options_.context_flags & ContextFlags::DEBUG_REGISTERS) != 0) needs |= need::kDebugRegisters;
+        if ((options_.context_flags & ContextFlags::DEBUG_REGISTERS) != 0)
+            needs |= need::kDebugRegisters;
     }
     if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) needs |= need::kExtendedState;
     if (captured(CaptureFlags::HANDLES)) needs |= need::kHandles;
@@ -105,8 +109,8 @@ void LinuxSnapshot::trace(Control& control) {
     read_texts();
 
     const bool has_memory = source_ != MemorySource::kNone;
-    memory_ = std::make_unique<ProcessMemory>(has_memory ? std::move(clone_.memory) : UniqueDescriptor(),
-                                              std::move(record.memory));
+    memory_ = std::make_unique<ProcessMemory>(
+        has_memory ? std::move(clone_.memory) : UniqueDescriptor(), std::move(record.memory));
     if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
     phases_ = std::move(record.phases);
     phases_.emplace_back("tracer", answered_ns - asked_ns);
@@ -123,10 +127,11 @@ void LinuxSnapshot::look_without_stop() {
         read_threads(record);
     }
     if (captured(CaptureFlags::HANDLES)) {
-        const UniqueDescriptor probe(::openat(directory_.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        const UniqueDescriptor probe(
+            ::openat(directory_.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!probe) throw attach_error(directory_.get(), options_.pid, errno, "open /proc/PID/fd");
-        record.descriptors =
-            list_descriptors(directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        record.descriptors = list_descriptors(
+            directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
         read_handles(record);
     }
     process_ = process_info(directory_.get(), options_.pid);
@@ -139,14 +144,16 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
     contexts->architecture = kArchitecture;
     if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) {
         for (const ThreadSample& thread : record.threads) {
-            contexts->xsave_stride = std::max(contexts->xsave_stride, thread.registers.xsave.size());
+            contexts->xsave_stride =
+                std::max(contexts->xsave_stride, thread.registers.xsave.size());
         }
     }
     auto threads = std::make_shared<ThreadTable>();
     threads->reserve(record.threads.size());
     std::vector<const ThreadSample*> order;
     for (const ThreadSample& thread : record.threads) order.push_back(&thread);
-    std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->tid < b->tid; });
+    std::sort(
+        order.begin(), order.end(), [](const auto* a, const auto* b) { return a->tid < b->tid; });
 
     std::size_t gone = 0;
     for (const ThreadSample* thread : order) {
@@ -175,13 +182,15 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
                 }
             }
         }
-        if (with_contexts) append_context(*contexts, thread->tid, &thread->registers, options_.context_flags);
+        if (with_contexts)
+            append_context(*contexts, thread->tid, &thread->registers, options_.context_flags);
         threads->append(*row);
     }
     if (stopped && gone > 0) {
         note(Severity::kInfo,
              "threads_gone",
-             std::to_string(gone) + " thread(s) ended right after the stop: their names and times are not known",
+             std::to_string(gone) +
+                 " thread(s) ended right after the stop: their names and times are not known",
              gone);
     }
     if (with_contexts) contexts_ = std::move(contexts);
@@ -192,12 +201,13 @@ void LinuxSnapshot::read_handles(CaptureRecord& record) {
     if (!captured(CaptureFlags::HANDLES)) return;
     if (!record.descriptors_complete) {
         const std::size_t in_stop = record.descriptors.size();
-        record.descriptors =
-            list_descriptors(directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        record.descriptors = list_descriptors(
+            directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
         note(Severity::kInfo,
              "handles_not_atomic",
              "more than " + std::to_string(in_stop) +
-                 " descriptors: the table was read right after the target was let go, not in the stop",
+                 " descriptors: the table was read right after the target was let go, not in the "
+                 "stop",
              record.descriptors.size());
     }
     DescriptorDetail detail;
@@ -223,12 +233,16 @@ void LinuxSnapshot::report_flags_without_meaning() {
         if (!captured(flag)) continue;
         note(Severity::kInfo,
              "flag_without_meaning",
-             "CaptureFlags." + std::string(CaptureFlags::name_of(flag)) + " has no meaning on Linux and changes nothing",
+             "CaptureFlags." + std::string(CaptureFlags::name_of(flag)) +
+                 " has no meaning on Linux and changes nothing",
              flag);
     }
 }
 
-void LinuxSnapshot::note(Severity severity, std::string code, std::string message, std::uint64_t subject) {
+void LinuxSnapshot::note(Severity severity,
+                         std::string code,
+                         std::string message,
+                         std::uint64_t subject) {
     diagnostics_.push_back(
         {severity, std::move(code), std::move(message), "", ErrorDomain::kNone, 0, subject});
 }
@@ -295,7 +309,8 @@ std::size_t LinuxSnapshot::read(std::uint64_t address, std::span<std::byte> out)
         must_be_open();
     }
     if (source_ != MemorySource::kClone) {
-        throw Error::invalid_argument("memory was not captured; capture with CaptureFlags.VA_CLONE");
+        throw Error::invalid_argument(
+            "memory was not captured; capture with CaptureFlags.VA_CLONE");
     }
     return memory_->read(address, out);
 }
@@ -328,7 +343,8 @@ void LinuxSnapshot::close() {
         pause_ns_ = released.pause_ns;
         held_to_the_end_ = released.held_to_the_end;
     }
-    diagnostics_.insert(diagnostics_.end(), released.diagnostics.begin(), released.diagnostics.end());
+    diagnostics_.insert(
+        diagnostics_.end(), released.diagnostics.begin(), released.diagnostics.end());
 }
 
 }  // namespace snapcore::linux_os

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A snapshot of a Linux process: what the tracer read in the stop, what /proc said right after it, and the frozen clone.
+// A snapshot of a Linux process: what the tracer read in the stop, what /proc said right after it,
+// and the frozen clone.
 #pragma once
 
 #include <sys/types.h>
@@ -68,7 +69,7 @@ private:
     pid_t owner_;
     UniqueDescriptor directory_;  // /proc/PID of the target
     std::unique_ptr<TracerClient> tracer_;
-    CaptureDescriptors clone_;    // or the target's own, without a clone
+    CaptureDescriptors clone_;  // or the target's own, without a clone
     std::unique_ptr<ProcessMemory> memory_;
 
     ProcessInfo process_;

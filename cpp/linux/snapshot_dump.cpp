@@ -28,8 +28,9 @@ constexpr std::uint64_t kRedZone = 128;
 
 // What this writer acts on; IGNORE_INACCESSIBLE_MEMORY is what it always does.
 constexpr std::uint64_t kFlagsWithEffect =
-    MiniDumpType::WITH_FULL_MEMORY | MiniDumpType::WITH_HANDLE_DATA | MiniDumpType::WITH_FULL_MEMORY_INFO |
-    MiniDumpType::WITH_THREAD_INFO | MiniDumpType::IGNORE_INACCESSIBLE_MEMORY;
+    MiniDumpType::WITH_FULL_MEMORY | MiniDumpType::WITH_HANDLE_DATA |
+    MiniDumpType::WITH_FULL_MEMORY_INFO | MiniDumpType::WITH_THREAD_INFO |
+    MiniDumpType::IGNORE_INACCESSIBLE_MEMORY;
 // Subsets of full memory: nothing is missing where all of it is written.
 constexpr std::uint64_t kFlagsWithinFullMemory =
     MiniDumpType::WITH_DATA_SEGS | MiniDumpType::WITH_INDIRECTLY_REFERENCED_MEMORY |
@@ -39,10 +40,12 @@ constexpr std::uint64_t kFlagsWithinFullMemory =
 
 const minidump::MemoryRange* range_with(const std::vector<minidump::MemoryRange>& memory,
                                         std::uint64_t address) {
-    const auto next = std::upper_bound(
-        memory.begin(), memory.end(), address, [](std::uint64_t a, const minidump::MemoryRange& range) {
-            return a < range.range.address;
-        });
+    const auto next = std::upper_bound(memory.begin(),
+                                       memory.end(),
+                                       address,
+                                       [](std::uint64_t a, const minidump::MemoryRange& range) {
+                                           return a < range.range.address;
+                                       });
     if (next == memory.begin() || !(next - 1)->range.contains(address)) return nullptr;
     return &*(next - 1);
 }
@@ -73,9 +76,11 @@ void LinuxSnapshot::add_memory(minidump::Contents& contents) {
         const int pagemap = clone_.pagemap.get();
         const UniqueDescriptor target(::openat(directory_.get(), "pagemap", O_RDONLY | O_CLOEXEC));
         const bool live = source_ == MemorySource::kLive;
-        MemoryPlan plan = plan_full_memory(mappings(), live ? -1 : pagemap, live ? pagemap : target.get());
+        MemoryPlan plan =
+            plan_full_memory(mappings(), live ? -1 : pagemap, live ? pagemap : target.get());
         for (minidump::MemoryRange& range : plan.ranges) {
-            // A target that stands still is of one instant throughout, and so is what was copied in the stop.
+            // A target that stands still is of one instant throughout, and so is what was copied in
+            // the stop.
             if (live || memory_->is_copied(range.range)) range.of_the_instant = true;
         }
         contents.memory = std::move(plan.ranges);
@@ -96,7 +101,9 @@ void LinuxSnapshot::add_memory(minidump::Contents& contents) {
             const std::uint64_t begin = std::max(*start, align_down(*stack - kRedZone, 16));
             slices.push_back({begin, std::min(*end - begin, kMostStack)});
         }
-        std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) { return a.address < b.address; });
+        std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) {
+            return a.address < b.address;
+        });
         std::uint64_t done = 0;
         for (Range slice : slices) {
             if (slice.end() <= done) continue;
@@ -115,13 +122,16 @@ void LinuxSnapshot::add_stacks(minidump::Contents& contents) const {
         if (!stack || !tid) continue;
         const minidump::MemoryRange* const range = range_with(contents.memory, *stack);
         if (range == nullptr) continue;
-        const std::uint64_t begin = std::max(range->range.address, align_down(*stack - kRedZone, 16));
-        contents.stacks.push_back({*tid, {begin, std::min(range->range.end() - begin, kMostStack)}});
+        const std::uint64_t begin =
+            std::max(range->range.address, align_down(*stack - kRedZone, 16));
+        contents.stacks.push_back(
+            {*tid, {begin, std::min(range->range.end() - begin, kMostStack)}});
     }
 }
 
 void LinuxSnapshot::add_streams(minidump::Contents& contents) {
-    // The clone has the target's address space, so these are of the instant; status and limits are the target's own.
+    // The clone has the target's address space, so these are of the instant; status and limits are
+    // the target's own.
     const int directory = clone_.directory.get();
     const auto add = [&](std::uint32_t type, std::string bytes) {
         if (!bytes.empty()) contents.streams.push_back({type, std::move(bytes)});
@@ -133,7 +143,9 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents) {
     for (minidump::RawStream& text : system_streams()) add(text.type, std::move(text.bytes));
 }
 
-DumpStats LinuxSnapshot::write_dump(OutputFile& file, const DumpOptions& options, Control& control) {
+DumpStats LinuxSnapshot::write_dump(OutputFile& file,
+                                    const DumpOptions& options,
+                                    Control& control) {
     minidump::Contents contents;
     {
         const std::lock_guard lock(mutex_);
@@ -169,7 +181,8 @@ DumpStats LinuxSnapshot::write_dump(OutputFile& file, const DumpOptions& options
                         ErrorDomain::kErrno,
                         ETIMEDOUT,
                         "",
-                        "the target stood still for max_pause and was let go before its memory was written; raise "
+                        "the target stood still for max_pause and was let go before its memory was "
+                        "written; raise "
                         "max_pause, or use method=\"snapshot\"",
                         options_.pid);
         }

@@ -16,8 +16,9 @@
 namespace snapcore::linux_os {
 namespace {
 
-// Threads that the target creates while it is being stopped are traced from birth; nothing else is asked for: EXITKILL here would end the
-// target with us, and an exit event that nobody takes would freeze it.
+// Threads that the target creates while it is being stopped are traced from birth; nothing else is
+// asked for: EXITKILL here would end the target with us, and an exit event that nobody takes would
+// freeze it.
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
 std::string task_file(pid_t tid, const char* name) {
@@ -44,7 +45,8 @@ void StoppedProcess::seize(pid_t tid) {
 }
 
 void StoppedProcess::adopt_clone(pid_t tid) {
-    // The event is the same for a new thread and for a new process made by clone(2); only threads are ours to keep.
+    // The event is the same for a new thread and for a new process made by clone(2); only threads
+    // are ours to keep.
     const std::string directory = "task/" + std::to_string(tid) + "/stat";
     if (!try_read_text(directory_, directory.c_str()).empty()) {
         adopted_.push_back(tid);
@@ -110,14 +112,16 @@ void StoppedProcess::finish_stop(StoppedThread& thread) {
                             ErrorDomain::kErrno,
                             ESRCH,
                             "PTRACE_EVENT_EXEC",
-                            "the process replaced its program (execve) while it was being stopped; try again",
+                            "the process replaced its program (execve) while it was being stopped; "
+                            "try again",
                             pid_);
             case StopKind::kClone: adopt_clone(static_cast<pid_t>(tracee.event_message())); break;
             case StopKind::kCall:
             case StopKind::kSignal:
             case StopKind::kOther: break;
         }
-        // A signal goes to its thread now: held back, it would be lost if we died. Any stop takes the pending interrupt with it.
+        // A signal goes to its thread now: held back, it would be lost if we died. Any stop takes
+        // the pending interrupt with it.
         tracee.resume(PTRACE_CONT, stop->kind == StopKind::kSignal ? stop->signal : 0);
         tracee.interrupt();
     }
@@ -130,10 +134,10 @@ bool StoppedProcess::mend(StoppedThread& thread) {
         const auto restarted = restarted_after_interrupt(thread.found);
         const bool timed = is_interrupted_timed_call(thread.found);
         if (!restarted && !timed) return true;
-        const Status status =
-            parse_status(try_read_text(directory_, task_file(thread.tracee.tid(), "status").c_str()));
-        thread.signals_pending =
-            ((status.signals_pending | status.shared_signals_pending) & ~status.signals_blocked) != 0;
+        const Status status = parse_status(
+            try_read_text(directory_, task_file(thread.tracee.tid(), "status").c_str()));
+        thread.signals_pending = ((status.signals_pending | status.shared_signals_pending) &
+                                  ~status.signals_blocked) != 0;
         // With a signal to deliver, EINTR is the true answer.
         if (thread.signals_pending) return true;
         if (timed) ++interrupted_timed_calls_;
@@ -152,10 +156,14 @@ void StoppedProcess::time_out(pid_t tid) const {
     const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
     const std::string where = try_read_text(directory_, task_file(tid, "wchan").c_str());
     std::string text = "thread " + std::to_string(tid) + " did not stop within max_pause";
-    if (stat) text += std::string(" (state ") + stat->state + (where.empty() ? "" : " in " + where) + ")";
-    text += "; every thread was let go. A thread in uninterruptible sleep (D: a vfork parent, a dead network file system) or a "
-            "frozen cgroup cannot be stopped: try again later or raise max_pause";
-    throw Error(ErrorKind::kTimedOut, ErrorDomain::kErrno, ETIMEDOUT, "PTRACE_INTERRUPT", text, pid_);
+    if (stat)
+        text += std::string(" (state ") + stat->state + (where.empty() ? "" : " in " + where) + ")";
+    text +=
+        "; every thread was let go. A thread in uninterruptible sleep (D: a vfork parent, a dead "
+        "network file system) or a "
+        "frozen cgroup cannot be stopped: try again later or raise max_pause";
+    throw Error(
+        ErrorKind::kTimedOut, ErrorDomain::kErrno, ETIMEDOUT, "PTRACE_INTERRUPT", text, pid_);
 }
 
 void StoppedProcess::release(pid_t keep) noexcept {
@@ -168,7 +176,8 @@ void StoppedProcess::release(pid_t keep) noexcept {
         }
     }
     threads_ = std::move(kept);
-    // Not stopped yet, so PTRACE_DETACH is refused; those that do not stop soon are let go by the kernel when the tracer's thread ends.
+    // Not stopped yet, so PTRACE_DETACH is refused; those that do not stop soon are let go by the
+    // kernel when the tracer's thread ends.
     const std::int64_t patience = monotonic_ns() + 20'000'000;
     for (auto* queue : {&waiting_, &adopted_}) {
         for (const pid_t tid : *queue) {

@@ -3,7 +3,8 @@
 // All threads of a process, stopped; let go on every path out.
 //
 // call                  | purpose                                  | can block on
-// PTRACE_SEIZE, INTERRUPT, waitid WNOHANG | see tracee.h         | polled to the deadline: a thread in uninterruptible sleep or a frozen
+// PTRACE_SEIZE, INTERRUPT, waitid WNOHANG | see tracee.h         | polled to the deadline: a thread
+// in uninterruptible sleep or a frozen
 //                       |                                          | cgroup ends there as TimedOut
 // getdents64 PID/task   | find threads until none is new           | nothing
 // read task/TID/status  | signals pending, only for a thread that  | nothing
@@ -36,8 +37,9 @@ public:
     StoppedProcess(const StoppedProcess&) = delete;
     StoppedProcess& operator=(const StoppedProcess&) = delete;
 
-    // Stops every thread, those that are born meanwhile included, and mends system calls that a stop would fail with EINTR. Throws AccessDenied,
-    // ProcessGone, or TimedOut at the deadline; the threads stopped so far are then let go by release().
+    // Stops every thread, those that are born meanwhile included, and mends system calls that a
+    // stop would fail with EINTR. Throws AccessDenied, ProcessGone, or TimedOut at the deadline;
+    // the threads stopped so far are then let go by release().
     void stop_all();
     // Stops one thread alone; false when it has gone or does not stop in time.
     bool stop_one(pid_t tid);

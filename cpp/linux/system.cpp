@@ -63,8 +63,8 @@ minidump::SystemInfo system_info() {
     utsname name{};
     if (::uname(&name) == 0) {
         (void)std::sscanf(name.release, "%u.%u.%u", &info.major, &info.minor, &info.build);
-        info.os_text = std::string(name.sysname) + " " + name.release + " " + name.version + " " + name.machine +
-                       " GNU/Linux";
+        info.os_text = std::string(name.sysname) + " " + name.release + " " + name.version + " " +
+                       name.machine + " GNU/Linux";
     }
     info.max_mhz = megahertz("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
     info.current_mhz = megahertz("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq");

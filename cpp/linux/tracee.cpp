@@ -37,7 +37,9 @@ long ptrace_call(int request, pid_t tid, void* address, void* data) {
     return ::ptrace(static_cast<__ptrace_request>(request), tid, address, data);
 }
 
-void* as_pointer(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
+void* as_pointer(std::uintptr_t value) {
+    return reinterpret_cast<void*>(value);
+}
 
 Stop classify(const siginfo_t& info) {
     if (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
@@ -77,9 +79,11 @@ private:
     long sleep_ns_ = 20'000;
 };
 
-// A killed leader is not reported to waitid before the other threads are, which nobody waits for meanwhile.
+// A killed leader is not reported to waitid before the other threads are, which nobody waits for
+// meanwhile.
 bool has_ended(pid_t tid) {
-    const auto stat = parse_stat(try_read_text(AT_FDCWD, ("/proc/" + std::to_string(tid) + "/stat").c_str()));
+    const auto stat =
+        parse_stat(try_read_text(AT_FDCWD, ("/proc/" + std::to_string(tid) + "/stat").c_str()));
     return !stat || stat->state == 'Z' || stat->state == 'X';
 }
 
@@ -112,7 +116,8 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
         }
         if (info.si_pid != 0) {
             const Stop stop = classify(info);
-            // Only a signal must stay unconsumed: consuming it would take it away from the thread if we died before resuming.
+            // Only a signal must stay unconsumed: consuming it would take it away from the thread
+            // if we died before resuming.
             if (stop.kind != StopKind::kSignal) {
                 while (::waitid(P_PID, id, &info, kLook) < 0 && errno == EINTR) {
                 }
@@ -120,7 +125,8 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
             return stop;
         }
         if (deadline_ns != 0 && monotonic_ns() >= deadline_ns) return std::nullopt;
-        // One more look after the end was seen: what can be reported must be taken, or its parent never sees the zombie.
+        // One more look after the end was seen: what can be reported must be taken, or its parent
+        // never sees the zombie.
         if (ended) return Stop{StopKind::kGone, 0};
         ended = backoff.pause() && has_ended(tid_);
     }
@@ -187,12 +193,14 @@ std::array<std::uint64_t, 8> Tracee::debug_registers() const {
 #if defined(__x86_64__)
     const auto peek = [this](std::size_t index) {
         // offsetof with a run-time index is not portable; the registers are consecutive words.
-        const std::size_t offset = offsetof(struct user, u_debugreg) + index * sizeof(unsigned long);
+        const std::size_t offset =
+            offsetof(struct user, u_debugreg) + index * sizeof(unsigned long);
         errno = 0;
         const long value = ptrace_call(PTRACE_PEEKUSER, tid_, as_pointer(offset), nullptr);
         return errno == 0 ? static_cast<std::uint64_t>(value) : 0;
     };
-    // DR7 enables the others; a thread without a breakpoint has nothing in them, and each read is a system call in the stop.
+    // DR7 enables the others; a thread without a breakpoint has nothing in them, and each read is a
+    // system call in the stop.
     out[7] = peek(7);
     if (out[7] != 0) {
         for (const std::size_t index : {0u, 1u, 2u, 3u, 6u}) out[index] = peek(index);

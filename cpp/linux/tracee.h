@@ -46,8 +46,8 @@ public:
     int seize(unsigned long options) const;
     // False when the thread has gone.
     bool interrupt() const;
-    // nullopt at the deadline (monotonic_ns(); 0: none). A signal that is reported stays with the thread: should the
-    // tracer die here, the kernel still delivers it.
+    // nullopt at the deadline (monotonic_ns(); 0: none). A signal that is reported stays with the
+    // thread: should the tracer die here, the kernel still delivers it.
     std::optional<Stop> wait(std::int64_t deadline_ns) const;
     bool resume(int request, int signal = 0) const;  // PTRACE_CONT, PTRACE_SYSCALL
     void detach(int signal = 0) const noexcept;

@@ -17,9 +17,9 @@
 #include "linux/clone_child.h"
 #include "linux/gadgets.h"
 #include "linux/injection.h"
+#include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "linux/procmap.h"
-#include "linux/pagemap.h"
 #include "linux/regions.h"
 #include "linux/stopped_process.h"
 #include "linux/tracer_protocol.h"
@@ -97,8 +97,8 @@ void Tracer::refuse_seccomp(const Status& status) {
     if (status.seccomp == 0) return;
     suspend_seccomp_ = status.seccomp == 2;
     const Status own = parse_status(try_read_text(AT_FDCWD, "/proc/self/status"));
-    // PTRACE_O_SUSPEND_SECCOMP needs CAP_SYS_ADMIN and a tracer that is not filtered itself. Without it a filter may answer an unexpected clone by
-    // killing the target, so it is not tried.
+    // PTRACE_O_SUSPEND_SECCOMP needs CAP_SYS_ADMIN and a tracer that is not filtered itself.
+    // Without it a filter may answer an unexpected clone by killing the target, so it is not tried.
     const std::string capabilities = try_read_text(AT_FDCWD, "/proc/self/status");
     const auto at = capabilities.find("CapEff:");
     const bool admin = at != std::string::npos &&
@@ -106,7 +106,8 @@ void Tracer::refuse_seccomp(const Status& status) {
     if (suspend_seccomp_ && admin && own.seccomp == 0) return;
     throw Error::unsupported(
         "seccomp",
-        "the target runs under a seccomp filter, which might answer the injected clone by killing it; run with CAP_SYS_ADMIN "
+        "the target runs under a seccomp filter, which might answer the injected clone by killing "
+        "it; run with CAP_SYS_ADMIN "
         "(the filter is then suspended for the one call), or use method=\"live\"",
         request_.pid);
 }
@@ -145,8 +146,8 @@ void Tracer::capture() {
         record_.diagnostics.push_back(
             {Severity::kInfo,
              "timed_call_interrupted",
-             std::to_string(count) +
-                 " thread(s) saw a timed epoll_wait, io_getevents, semtimedop or rt_sigtimedwait return EINTR because of the stop",
+             std::to_string(count) + " thread(s) saw a timed epoll_wait, io_getevents, semtimedop "
+                                     "or rt_sigtimedwait return EINTR because of the stop",
              "PTRACE_INTERRUPT",
              ErrorDomain::kErrno,
              EINTR,
@@ -186,7 +187,8 @@ void Tracer::clone(StoppedProcess& target) {
                     ErrorDomain::kErrno,
                     ETIMEDOUT,
                     "clone",
-                    "copying the target's page tables took longer than max_pause; raise max_pause, or use huge pages in the target",
+                    "copying the target's page tables took longer than max_pause; raise max_pause, "
+                    "or use huge pages in the target",
                     request_.pid);
     }
     record_.clone = clone_.pid();
@@ -194,7 +196,8 @@ void Tracer::clone(StoppedProcess& target) {
     target.release();
     phase("release");
     record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
-    clone_.settle(injection, gadgets_.call != 0 ? gadgets_.call : gadgets_.plain_call, record_.diagnostics);
+    clone_.settle(
+        injection, gadgets_.call != 0 ? gadgets_.call : gadgets_.plain_call, record_.diagnostics);
 }
 
 void Tracer::sample(const StoppedThread& thread) {
@@ -228,7 +231,9 @@ void Tracer::copy_stacks() {
         slices.push_back({begin, std::min(mapping->end - begin, kMostStack)});
     }
     // Coroutine stacks may share a mapping: a range is copied once.
-    std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) { return a.address < b.address; });
+    std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) {
+        return a.address < b.address;
+    });
     std::uint64_t done = 0;
     for (Range slice : slices) {
         if (slice.end() <= done) continue;
@@ -243,7 +248,8 @@ void Tracer::copy_shared(std::uint64_t budget) {
     const UniqueDescriptor pagemap = open_at(directory_.get(), "pagemap");
     for (const Mapping& mapping : parse_maps(try_read_text(directory_.get(), "maps"))) {
         if (!mapping.shared || !mapping.writable || !mapping.readable) continue;
-        // Reading a page of shared memory that nobody touched would allocate it, so only what is there is read.
+        // Reading a page of shared memory that nobody touched would allocate it, so only what is
+        // there is read.
         for (const Range& run : populated_runs(pagemap.get(), mapping.start, mapping.end, false)) {
             const std::uint64_t size = std::min(run.size, budget / kPage * kPage);
             if (size == 0) return;
@@ -256,8 +262,9 @@ void Tracer::copy_shared(std::uint64_t budget) {
 
 CaptureDescriptors Tracer::descriptors() {
     CaptureDescriptors out;
-    out.directory = clone_.pid() != 0 ? open_process_directory(static_cast<std::uint32_t>(clone_.pid()))
-                                      : UniqueDescriptor(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0));
+    out.directory = clone_.pid() != 0
+                        ? open_process_directory(static_cast<std::uint32_t>(clone_.pid()))
+                        : UniqueDescriptor(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0));
     out.memory = open_at(out.directory.get(), "mem");
     out.pagemap = open_at(out.directory.get(), "pagemap");
     out.maps = open_at(out.directory.get(), "maps");

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tracer: stops the target, clones it, lets it run on, keeps the clone until it is released. One piece of code with two placements: the
-// main function of a small program (tracer_main.cpp) and a native thread (tracer_client.cpp).
+// The tracer: stops the target, clones it, lets it run on, keeps the clone until it is released.
+// One piece of code with two placements: the main function of a small program (tracer_main.cpp) and
+// a native thread (tracer_client.cpp).
 //
 // In the stop, in this order:
 // call                                | purpose                             | can block on
 // PTRACE_SEIZE ... waitid             | stop (stopped_process.h)            | polled to max_pause
-// ioctl PROCMAP_QUERY, process_vm_*   | the way home (injection.h)          | mmap_lock of the target
-// clone in the target                 | the copy                            | the copying of its page tables
+// ioctl PROCMAP_QUERY, process_vm_*   | the way home (injection.h)          | mmap_lock of the
+// target clone in the target                 | the copy                            | the copying of
+// its page tables
 //   meanwhile: PTRACE_GETREGSET       | registers of the other threads      | nothing
 //   meanwhile: getdents64, readlinkat | descriptors, at most 256            | nothing
-//   or, without a clone: process_vm_readv | stacks                          | page faults of the target's memory
+//   or, without a clone: process_vm_readv | stacks                          | page faults of the
+//   target's memory
 // PTRACE_DETACH                       | let go                              | nothing
 // After it:
-// close_range in the clone            | leave the shared descriptor table   | nothing: it closes what only the clone holds
-// kill, waitid                        | the end of the clone                | the freeing of its memory
-// wait4 in the target                 | no zombie (second, short stop)      | as the first stop, 1 s
+// close_range in the clone            | leave the shared descriptor table   | nothing: it closes
+// what only the clone holds kill, waitid                        | the end of the clone | the
+// freeing of its memory wait4 in the target                 | no zombie (second, short stop)      |
+// as the first stop, 1 s
 #pragma once
 
 namespace snapcore::linux_os {
 
-// Serves one request on a SOCK_SEQPACKET socket and returns when it is released or the other side has gone. Everything that ptrace needs
-// happens on the calling thread. `client` is a pidfd of the process to outlive by nothing, or -1.
+// Serves one request on a SOCK_SEQPACKET socket and returns when it is released or the other side
+// has gone. Everything that ptrace needs happens on the calling thread. `client` is a pidfd of the
+// process to outlive by nothing, or -1.
 void serve_tracer(int socket, int client) noexcept;
 
 }  // namespace snapcore::linux_os

@@ -27,7 +27,8 @@ constexpr int kPollStep_ms = 20;
 // The helper program lies beside the file that this code was loaded from.
 std::string helper_path() {
     Dl_info info{};
-    if (::dladdr(reinterpret_cast<const void*>(&helper_path), &info) == 0 || info.dli_fname == nullptr) {
+    if (::dladdr(reinterpret_cast<const void*>(&helper_path), &info) == 0 ||
+        info.dli_fname == nullptr) {
         return {};
     }
     const std::string own = info.dli_fname;
@@ -45,7 +46,8 @@ std::array<UniqueDescriptor, 2> socket_pair() {
 TracerPlacement choose(TracerPlacement placement, std::uint32_t target) {
     if (placement != TracerPlacement::kAuto) return placement;
     const auto self = static_cast<std::uint32_t>(::getpid());
-    // Under Yama's scope 1 a freshly started helper is no ancestor of the target, this process may be.
+    // Under Yama's scope 1 a freshly started helper is no ancestor of the target, this process may
+    // be.
     if (yama_scope() == 1 && ::geteuid() != 0 && target != self && is_descendant(target, self)) {
         return TracerPlacement::kThread;
     }
@@ -57,19 +59,21 @@ public:
     explicit SpawnSettings(int socket) {
         ::posix_spawn_file_actions_init(&actions_);
         ::posix_spawnattr_init(&attributes_);
-        // A helper that kept the caller's standard streams would keep a pipeline of the caller's open.
+        // A helper that kept the caller's standard streams would keep a pipeline of the caller's
+        // open.
         for (const int stream : {0, 1, 2}) {
             ::posix_spawn_file_actions_addopen(&actions_, stream, "/dev/null", O_RDWR, 0);
         }
         ::posix_spawn_file_actions_adddup2(&actions_, socket, 3);
-        // Ctrl-C in a terminal goes to the whole process group: the helper ends when its caller says so, or dies.
+        // Ctrl-C in a terminal goes to the whole process group: the helper ends when its caller
+        // says so, or dies.
         sigset_t all;
         ::sigfillset(&all);
         ::posix_spawnattr_setsigmask(&attributes_, &all);
         ::posix_spawnattr_setsigdefault(&attributes_, &all);
-        ::posix_spawnattr_setflags(
-            &attributes_,
-            static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
+        ::posix_spawnattr_setflags(&attributes_,
+                                   static_cast<short>(POSIX_SPAWN_SETSIGMASK |
+                                                      POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
     }
     ~SpawnSettings() {
         ::posix_spawn_file_actions_destroy(&actions_);
@@ -92,10 +96,10 @@ TracerClient::TracerClient(TracerPlacement placement, std::uint32_t target)
     : placement_(choose(placement, target)), owner_(::getpid()), target_(target) {
     if (placement_ == TracerPlacement::kThread) {
         if (target == static_cast<std::uint32_t>(owner_)) {
-            throw Error::unsupported(
-                "PTRACE_SEIZE",
-                "a thread cannot trace its own process; use the helper program (SNAPCORE_TRACER=helper)",
-                target);
+            throw Error::unsupported("PTRACE_SEIZE",
+                                     "a thread cannot trace its own process; use the helper "
+                                     "program (SNAPCORE_TRACER=helper)",
+                                     target);
         }
         start_thread();
     } else {
@@ -103,7 +107,9 @@ TracerClient::TracerClient(TracerPlacement placement, std::uint32_t target)
     }
 }
 
-TracerClient::~TracerClient() { release(); }
+TracerClient::~TracerClient() {
+    release();
+}
 
 void TracerClient::start_helper(std::uint32_t target) {
     auto [ours, theirs] = socket_pair();
@@ -118,12 +124,13 @@ void TracerClient::start_helper(std::uint32_t target) {
         &helper_, path.c_str(), settings.actions(), settings.attributes(), arguments, environment);
     if (error != 0) {
         helper_ = 0;
-        throw Error(ErrorKind::kOther,
-                    ErrorDomain::kErrno,
-                    error,
-                    "posix_spawn",
-                    "the tracer program " + path +
-                        " could not be started; reinstall the package, or set SNAPCORE_TRACER=thread");
+        throw Error(
+            ErrorKind::kOther,
+            ErrorDomain::kErrno,
+            error,
+            "posix_spawn",
+            "the tracer program " + path +
+                " could not be started; reinstall the package, or set SNAPCORE_TRACER=thread");
     }
     if (target == static_cast<std::uint32_t>(owner_)) {
         ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(helper_), 0, 0, 0);
@@ -153,7 +160,8 @@ std::pair<CaptureRecord, CaptureDescriptors> TracerClient::capture(const TracerR
             return std::move(*answer);
         }
     } catch (...) {
-        // The tracer has released the target already, or does when it sees the end of the connection.
+        // The tracer has released the target already, or does when it sees the end of the
+        // connection.
         end();
         throw;
     }
@@ -181,7 +189,8 @@ ReleaseRecord TracerClient::release() noexcept {
         end();
         if (answer) return *answer;
         if (clone_ != 0) {
-            // The kernel has ended the clone together with its tracer, but its zombie is the target's.
+            // The kernel has ended the clone together with its tracer, but its zombie is the
+            // target's.
             TracerClient second(placement_, target_);
             TracerRequest request;
             request.kind = RequestKind::kReap;

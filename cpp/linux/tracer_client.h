@@ -4,8 +4,8 @@
 //
 // call                    | purpose                        | can block on
 // posix_spawn, waitpid    | the helper program             | its start and its end
-// recvmsg, poll           | its answers                    | max_pause, the copying of page tables, reading /proc
-// prctl PR_SET_PTRACER    | a snapshot of ourselves (Yama) | nothing
+// recvmsg, poll           | its answers                    | max_pause, the copying of page tables,
+// reading /proc prctl PR_SET_PTRACER    | a snapshot of ourselves (Yama) | nothing
 #pragma once
 
 #include <sys/types.h>
@@ -28,8 +28,10 @@ public:
     TracerClient& operator=(const TracerClient&) = delete;
 
     // Throws what the tracer threw; ErrorKind::kOther when it was killed.
-    std::pair<CaptureRecord, CaptureDescriptors> capture(const TracerRequest& request, Control& control);
-    // Ends clone or hold and waits for the tracer's end. If the tracer was killed, a second one collects the clone's zombie. Never throws.
+    std::pair<CaptureRecord, CaptureDescriptors> capture(const TracerRequest& request,
+                                                         Control& control);
+    // Ends clone or hold and waits for the tracer's end. If the tracer was killed, a second one
+    // collects the clone's zombie. Never throws.
     ReleaseRecord release() noexcept;
 
     TracerPlacement placement() const { return placement_; }

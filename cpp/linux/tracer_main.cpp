@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tracer as a program of its own: no other thread's waitpid(-1) can take its stops, and the caller's trouble does not reach it. Started by
-// tracer_client.cpp with a socket as descriptor 3; of no use by hand.
+// The tracer as a program of its own: no other thread's waitpid(-1) can take its stops, and the
+// caller's trouble does not reach it. Started by tracer_client.cpp with a socket as descriptor 3;
+// of no use by hand.
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -148,7 +148,8 @@ void send_message(int socket,
         header.descriptors |= 1u << i;
         sent[count++] = slots[i];
     }
-    iovec parts[2] = {{&header, sizeof header}, {const_cast<char*>(payload.data()), payload.size()}};
+    iovec parts[2] = {{&header, sizeof header},
+                      {const_cast<char*>(payload.data()), payload.size()}};
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = 2;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tracer and its client say to each other over a SOCK_SEQPACKET pair: one request, one answer with descriptors, then a release and
-// its answer. The end of the connection means release as well.
+// What the tracer and its client say to each other over a SOCK_SEQPACKET pair: one request, one
+// answer with descriptors, then a release and its answer. The end of the connection means release
+// as well.
 #pragma once
 
 #include <array>
@@ -22,13 +23,13 @@
 namespace snapcore::linux_os {
 
 namespace need {
-inline constexpr std::uint32_t kExtendedState = 1;   // FP, SSE, AVX
+inline constexpr std::uint32_t kExtendedState = 1;  // FP, SSE, AVX
 inline constexpr std::uint32_t kDebugRegisters = 2;
 inline constexpr std::uint32_t kClone = 4;
-inline constexpr std::uint32_t kStacks = 8;          // read in the stop
-inline constexpr std::uint32_t kHold = 16;           // stand still until released
+inline constexpr std::uint32_t kStacks = 8;  // read in the stop
+inline constexpr std::uint32_t kHold = 16;   // stand still until released
 inline constexpr std::uint32_t kHandles = 32;
-inline constexpr std::uint32_t kMaps = 64;           // text of maps, in the stop
+inline constexpr std::uint32_t kMaps = 64;  // text of maps, in the stop
 }  // namespace need
 
 enum class RequestKind : std::uint32_t { kCapture, kReap };
@@ -62,7 +63,8 @@ struct CaptureRecord {
     std::int32_t clone = 0;
     std::int32_t clone_in_target = 0;
     std::vector<ThreadSample> threads;
-    std::vector<MemoryCopy> memory;  // stacks, or shared mappings within the budget; ascending, not overlapping
+    std::vector<MemoryCopy>
+        memory;  // stacks, or shared mappings within the budget; ascending, not overlapping
     std::vector<DescriptorLink> descriptors;
     bool descriptors_complete = true;
     std::string maps;

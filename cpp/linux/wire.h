@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Records as bytes between the tracer and its client: two halves of one build on one machine, so plain copies do.
+// Records as bytes between the tracer and its client: two halves of one build on one machine, so
+// plain copies do.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +31,8 @@ public:
     template <class T>
     void put(const std::vector<T>& values) {
         static_assert(std::is_trivially_copyable_v<T>);
-        put(std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)));
+        put(std::string_view(reinterpret_cast<const char*>(values.data()),
+                             values.size() * sizeof(T)));
     }
     const std::string& bytes() const { return bytes_; }
 
@@ -61,7 +63,8 @@ public:
 private:
     std::string_view take(std::uint64_t size) {
         if (size > bytes_.size()) {
-            throw Error(ErrorKind::kOther, ErrorDomain::kNone, 0, "", "the tracer's answer is cut short");
+            throw Error(
+                ErrorKind::kOther, ErrorDomain::kNone, 0, "", "the tracer's answer is cut short");
         }
         const std::string_view out = bytes_.substr(0, size);
         bytes_.remove_prefix(size);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a dump is made of: tables, contexts, texts and a way to read memory. A backend fills it, the writer turns it
-// into bytes. Knows no OS.
+// What a dump is made of: tables, contexts, texts and a way to read memory. A backend fills it, the
+// writer turns it into bytes. Knows no OS.
 #pragma once
 
 #include <cstddef>
@@ -27,11 +27,11 @@ struct SystemInfo {
     std::uint32_t processors = 0;
     std::uint32_t platform_id = 0;  // 0x8201 Linux, 2 Windows
     std::uint32_t major = 0, minor = 0, build = 0;
-    std::string os_text;  // `uname -srvmo`, or the service pack
-    std::string cpu_vendor;           // 12 characters, as CPUID leaf 0 spells it
-    std::uint32_t cpu_version = 0;    // CPUID leaf 1, EAX
-    std::uint32_t cpu_features = 0;   // CPUID leaf 1, EDX
-    std::uint32_t amd_features = 0;   // CPUID leaf 0x80000001, EDX
+    std::string os_text;             // `uname -srvmo`, or the service pack
+    std::string cpu_vendor;          // 12 characters, as CPUID leaf 0 spells it
+    std::uint32_t cpu_version = 0;   // CPUID leaf 1, EAX
+    std::uint32_t cpu_features = 0;  // CPUID leaf 1, EDX
+    std::uint32_t amd_features = 0;  // CPUID leaf 0x80000001, EDX
     std::uint32_t max_mhz = 0, current_mhz = 0;
 };
 
@@ -67,11 +67,11 @@ struct Contents {
     std::uint32_t pid = 0;
     SystemInfo system;
     ProcessInfo process;
-    std::shared_ptr<const ThreadTable> threads;   // required
-    std::shared_ptr<const ContextTable> contexts; // required; rows found by tid
-    std::shared_ptr<const ModuleTable> modules;   // required; main executable first
-    std::shared_ptr<const HandleTable> handles;   // written where flags say WITH_HANDLE_DATA
-    std::shared_ptr<const RegionTable> regions;   // written where flags say WITH_FULL_MEMORY_INFO
+    std::shared_ptr<const ThreadTable> threads;    // required
+    std::shared_ptr<const ContextTable> contexts;  // required; rows found by tid
+    std::shared_ptr<const ModuleTable> modules;    // required; main executable first
+    std::shared_ptr<const HandleTable> handles;    // written where flags say WITH_HANDLE_DATA
+    std::shared_ptr<const RegionTable> regions;    // written where flags say WITH_FULL_MEMORY_INFO
     // Raw build ids by module row (CvRecord "BpEL"); empty where a module has none.
     std::vector<std::string> build_ids;
     std::vector<RawStream> streams;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The minidump file format: structures with the SDK's names, packed to 4 bytes as they lie in the file. No OS header. Bytes are copied in and
-// out with memcpy; nobody casts file memory to these.
+// The minidump file format: structures with the SDK's names, packed to 4 bytes as they lie in the
+// file. No OS header. Bytes are copied in and out with memcpy; nobody casts file memory to these.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,8 @@ enum StreamType : std::uint32_t {
     MemoryInfoListStream = 16,
     ThreadInfoListStream = 17,
     ThreadNamesStream = 24,
-    MozSoftErrors = 0x4d7a0004,  // JSON: what the writer could not do
-    SnapcoreRanges = 0x534e5001, // ours: SNAPCORE_RANGE_LIST
+    MozSoftErrors = 0x4d7a0004,   // JSON: what the writer could not do
+    SnapcoreRanges = 0x534e5001,  // ours: SNAPCORE_RANGE_LIST
 };
 
 #pragma pack(push, 4)
@@ -54,7 +54,8 @@ struct MINIDUMP_MEMORY_DESCRIPTOR {
 struct MINIDUMP_MEMORY_DESCRIPTOR64 {
     std::uint64_t StartOfMemoryRange, DataSize;
 };
-struct MINIDUMP_MEMORY64_LIST {  // descriptors follow, then from BaseRva the bytes of one after the other
+struct MINIDUMP_MEMORY64_LIST {  // descriptors follow, then from BaseRva the bytes of one after the
+                                 // other
     std::uint64_t NumberOfMemoryRanges;
     RVA64 BaseRva;
 };
@@ -79,8 +80,8 @@ inline constexpr std::uint32_t MINIDUMP_THREAD_INFO_INVALID_CONTEXT = 0x10;
 
 struct VS_FIXEDFILEINFO {
     std::uint32_t dwSignature, dwStrucVersion, dwFileVersionMS, dwFileVersionLS, dwProductVersionMS,
-        dwProductVersionLS, dwFileFlagsMask, dwFileFlags, dwFileOS, dwFileType, dwFileSubtype, dwFileDateMS,
-        dwFileDateLS;
+        dwProductVersionLS, dwFileFlagsMask, dwFileFlags, dwFileOS, dwFileType, dwFileSubtype,
+        dwFileDateMS, dwFileDateLS;
 };
 struct MINIDUMP_MODULE {
     std::uint64_t BaseOfImage;
@@ -134,7 +135,8 @@ struct TIME_ZONE_INFORMATION {
     std::int32_t DaylightBias;
 };
 struct MINIDUMP_MISC_INFO_4 {
-    std::uint32_t SizeOfInfo, Flags1, ProcessId, ProcessCreateTime, ProcessUserTime, ProcessKernelTime;
+    std::uint32_t SizeOfInfo, Flags1, ProcessId, ProcessCreateTime, ProcessUserTime,
+        ProcessKernelTime;
     std::uint32_t ProcessorMaxMhz, ProcessorCurrentMhz, ProcessorMhzLimit, ProcessorMaxIdleState,
         ProcessorCurrentIdleState;
     std::uint32_t ProcessIntegrityLevel, ProcessExecuteFlags, ProtectedProcess, TimeZoneId;
@@ -156,8 +158,10 @@ struct SNAPCORE_RANGE {
     std::uint64_t StartOfRange, Size;
     std::uint32_t Kind, Reserved;
 };
-inline constexpr std::uint32_t SNAPCORE_RANGE_KNOWN_ZERO = 1;          // committed, never touched, not in the file
-inline constexpr std::uint32_t SNAPCORE_RANGE_NOT_OF_THE_INSTANT = 2;  // read after the target ran on
+inline constexpr std::uint32_t SNAPCORE_RANGE_KNOWN_ZERO =
+    1;  // committed, never touched, not in the file
+inline constexpr std::uint32_t SNAPCORE_RANGE_NOT_OF_THE_INSTANT =
+    2;  // read after the target ran on
 
 struct XMM_SAVE_AREA32 {
     std::uint16_t ControlWord, StatusWord;
@@ -179,8 +183,8 @@ struct CONTEXT_AMD64 {
     std::uint64_t Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15, Rip;
     XMM_SAVE_AREA32 FltSave;
     std::uint8_t VectorRegister[26][16];
-    std::uint64_t VectorControl, DebugControl, LastBranchToRip, LastBranchFromRip, LastExceptionToRip,
-        LastExceptionFromRip;
+    std::uint64_t VectorControl, DebugControl, LastBranchToRip, LastBranchFromRip,
+        LastExceptionToRip, LastExceptionFromRip;
 };
 
 #pragma pack(pop)

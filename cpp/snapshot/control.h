@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a long native job is watched and stopped from outside: atomics only, so that nothing calls back.
+// How a long native job is watched and stopped from outside: atomics only, so that nothing calls
+// back.
 #pragma once
 
 #include <atomic>

@@ -10,7 +10,8 @@ namespace snapcore {
 // Where the memory of a snapshot comes from.
 enum class MemorySource : std::uint8_t {
     kNone,    // tables only
-    kStacks,  // the threads' stacks alone; a backend may answer with kClone where that is what it has
+    kStacks,  // the threads' stacks alone; a backend may answer with kClone where that is what it
+              // has
     kClone,   // a copy-on-write clone
     kLive,    // the target itself, which stands still until the snapshot is closed
 };

@@ -37,7 +37,8 @@ std::uint32_t capture_flags_for_dump(std::uint64_t dump_flags) {
                  CaptureFlags::HANDLE_BASIC_INFORMATION |
                  CaptureFlags::HANDLE_TYPE_SPECIFIC_INFORMATION;
     }
-    if ((dump_flags & (MiniDumpType::WITH_FULL_MEMORY | MiniDumpType::WITH_FULL_MEMORY_INFO)) != 0) {
+    if ((dump_flags & (MiniDumpType::WITH_FULL_MEMORY | MiniDumpType::WITH_FULL_MEMORY_INFO)) !=
+        0) {
         flags |= CaptureFlags::VA_SPACE | CaptureFlags::VA_SPACE_SECTION_INFORMATION;
     }
     if ((dump_flags & MiniDumpType::WITH_AVX_XSTATE_CONTEXT) != 0) {
@@ -53,9 +54,9 @@ MemorySource memory_for_dump(std::uint64_t dump_flags) {
 void require_captured(std::uint64_t dump_flags, std::uint32_t captured_flags, MemorySource memory) {
     std::uint32_t missing = capture_flags_for_dump(dump_flags) & ~captured_flags;
     // Stacks alone, or a target that stands still, serve as a clone does.
-    const bool has_memory = memory == MemorySource::kClone || memory == MemorySource::kLive ||
-                            (memory == MemorySource::kStacks &&
-                             memory_for_dump(dump_flags) == MemorySource::kStacks);
+    const bool has_memory =
+        memory == MemorySource::kClone || memory == MemorySource::kLive ||
+        (memory == MemorySource::kStacks && memory_for_dump(dump_flags) == MemorySource::kStacks);
     if (has_memory) missing &= ~CaptureFlags::VA_CLONE;
     if (missing != 0) {
         throw Error::invalid_argument("the snapshot lacks what this dump needs; capture with " +

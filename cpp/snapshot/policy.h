@@ -18,7 +18,8 @@ MemorySource memory_for_dump(std::uint64_t dump_flags);
 // Throws Error kInvalidArgument that names each missing capture flag.
 void require_captured(std::uint64_t dump_flags, std::uint32_t captured_flags, MemorySource memory);
 
-// Throws Error kInvalidArgument for combinations that the documentation refuses (a detail flag without its base).
+// Throws Error kInvalidArgument for combinations that the documentation refuses (a detail flag
+// without its base).
 void validate_capture_flags(std::uint32_t flags);
 
 }  // namespace snapcore

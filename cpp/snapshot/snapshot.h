@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The nouns. A live snapshot (linux/, windows/) and a dump file (minidump/reader) answer the same questions.
+// The nouns. A live snapshot (linux/, windows/) and a dump file (minidump/reader) answer the same
+// questions.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +21,9 @@
 
 namespace snapcore {
 
-// Thread-safe: every method may be called from any thread. Tables and contexts are immutable once returned and outlive
-// the view. A table that was not captured is Error kInvalidArgument naming the capture flag.
+// Thread-safe: every method may be called from any thread. Tables and contexts are immutable once
+// returned and outlive the view. A table that was not captured is Error kInvalidArgument naming the
+// capture flag.
 class ProcessView {
 public:
     virtual ~ProcessView() = default;
@@ -32,8 +34,8 @@ public:
     virtual std::shared_ptr<const RegionTable> regions() = 0;
     virtual std::shared_ptr<const ModuleTable> modules() = 0;
     virtual std::shared_ptr<const ContextTable> contexts() = 0;
-    // Fills `out` from the process's memory at `address`. Returns how many bytes from the start could be read; less than
-    // asked means that the byte behind them is not readable.
+    // Fills `out` from the process's memory at `address`. Returns how many bytes from the start
+    // could be read; less than asked means that the byte behind them is not readable.
     virtual std::size_t read(std::uint64_t address, std::span<std::byte> out) = 0;
 };
 
@@ -48,13 +50,18 @@ public:
     virtual Diagnostics diagnostics() const = 0;
     // Nanoseconds by phase, in order: {"stop", ...}, {"clone", ...}, ...
     virtual std::vector<std::pair<std::string, std::int64_t>> performance() const = 0;
-    // Writes a minidump of this snapshot. Flags that need what was not captured are Error kInvalidArgument.
-    virtual DumpStats write_dump(OutputFile& file, const DumpOptions& options, Control& control) = 0;
-    // Frees the clone or lets the target go. Idempotent, never throws; what went wrong is in diagnostics().
+    // Writes a minidump of this snapshot. Flags that need what was not captured are Error
+    // kInvalidArgument.
+    virtual DumpStats write_dump(OutputFile& file,
+                                 const DumpOptions& options,
+                                 Control& control) = 0;
+    // Frees the clone or lets the target go. Idempotent, never throws; what went wrong is in
+    // diagnostics().
     virtual void close() = 0;
 };
 
-// The backend of this OS (linux/ or windows/). Throws Error. `control` may be cancelled while this runs.
+// The backend of this OS (linux/ or windows/). Throws Error. `control` may be cancelled while this
+// runs.
 std::shared_ptr<Snapshot> capture_process(const CaptureOptions& options, Control& control);
 
 }  // namespace snapcore

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Columns: the storage of every table. Plain data; the bindings hand the vectors to NumPy without a copy.
+// Columns: the storage of every table. Plain data; the bindings hand the vectors to NumPy without a
+// copy.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ namespace snapcore {
 // One byte a row, shown to NumPy as bool_.
 enum class Boolean : std::uint8_t { kFalse = 0, kTrue = 1 };
 
-// Fixed-width values. A row that is not known holds 0 and is not valid; `valid` stays empty while all are.
+// Fixed-width values. A row that is not known holds 0 and is not valid; `valid` stays empty while
+// all are.
 template <class T>
 class Column {
 public:
@@ -46,7 +48,8 @@ private:
     bool masked_ = false;  // a row is not known
 };
 
-// Strings as codes into a table of unique byte strings, in the order of first use. A row that is not known has code -1.
+// Strings as codes into a table of unique byte strings, in the order of first use. A row that is
+// not known has code -1.
 class StringColumn {
 public:
     using Value = std::string;

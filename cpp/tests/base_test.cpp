@@ -35,7 +35,9 @@ private:
     fs::path path_;
 };
 
-std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
 
 int file_error(const std::string& path, bool overwrite) {
     try {
@@ -58,10 +60,11 @@ TEST_CASE("text: UTF-8 to UTF-16 and back") {
 
 TEST_CASE("text: bytes that are not UTF-8 become U+FFFD, one each") {
     CHECK(utf8_to_utf16("\xff"
-                        "a") == u"\ufffd"
-                                u"a");
+                        "a") ==
+          u"\ufffd"
+          u"a");
     CHECK(utf8_to_utf16("\xc3") == u"\ufffd");
-    CHECK(utf8_to_utf16("\xc0\x80") == u"\ufffd\ufffd");          // overlong
+    CHECK(utf8_to_utf16("\xc0\x80") == u"\ufffd\ufffd");            // overlong
     CHECK(utf8_to_utf16("\xed\xa0\x80") == u"\ufffd\ufffd\ufffd");  // surrogate
     const char16_t lone[] = {0xd800, u'x', 0};
     CHECK(utf16_to_utf8(lone) == "\xef\xbf\xbdx");
@@ -110,7 +113,9 @@ TEST_CASE("file: appears whole, owner-only whatever the umask, or not at all") {
         CHECK(status.st_size == 10);
         fs::remove(path);
     }
-    { const auto dropped = create_output_file(path, false); }
+    {
+        const auto dropped = create_output_file(path, false);
+    }
     CHECK(folder.empty());
 }
 

@@ -11,7 +11,8 @@
 namespace snapcore::minidump {
 namespace {
 
-constexpr std::size_t kPiece = 512 * 1024;  // fits a second-level cache, so that looking for zeros is nearly free
+constexpr std::size_t kPiece =
+    512 * 1024;  // fits a second-level cache, so that looking for zeros is nearly free
 constexpr std::uint64_t kPage = 4096;
 constexpr std::size_t kLeastHole = 16 * 1024;
 constexpr int kWorkers = 2;
@@ -23,7 +24,11 @@ bool is_zero(const std::byte* bytes, std::size_t size) {
 
 class Copier {
 public:
-    Copier(const MemoryLayout& layout, std::uint64_t base, MemoryReader& memory, OutputFile& file, Control& control)
+    Copier(const MemoryLayout& layout,
+           std::uint64_t base,
+           MemoryReader& memory,
+           OutputFile& file,
+           Control& control)
         : layout_(layout), base_(base), memory_(memory), file_(file), control_(control) {}
 
     std::vector<Range> run() {
@@ -64,7 +69,8 @@ private:
         const std::lock_guard lock(mutex_);
         if (failed_ || range_ == layout_.ranges().size()) return false;
         const PlacedRange& placed = layout_.ranges()[range_];
-        // Pieces end at multiples of their size in the address space, so that no page is split between workers.
+        // Pieces end at multiples of their size in the address space, so that no page is split
+        // between workers.
         const std::uint64_t address = placed.range.address + inside_;
         const std::uint64_t boundary = align_down(address, kPiece) + kPiece;
         piece.address = address;
@@ -86,7 +92,8 @@ private:
             if (done == piece.size) break;
             // The page here cannot be read: it stays a hole, and the next one is tried.
             const std::uint64_t page_end = align_down(piece.address + done, kPage) + kPage;
-            const std::size_t skip = std::min<std::uint64_t>(page_end - (piece.address + done), piece.size - done);
+            const std::size_t skip =
+                std::min<std::uint64_t>(page_end - (piece.address + done), piece.size - done);
             std::memset(buffer.data() + done, 0, skip);
             note_unreadable({piece.address + done, skip});
             done += skip;
@@ -95,7 +102,8 @@ private:
     }
 
     void write(const Piece& piece, std::span<const std::byte> buffer) {
-        // [begin, end) is to be written; zeros behind it may become a hole once there are enough of them.
+        // [begin, end) is to be written; zeros behind it may become a hole once there are enough of
+        // them.
         std::size_t begin = 0, end = 0;
         for (std::size_t at = 0; at < buffer.size();) {
             const std::size_t size = std::min<std::size_t>(kPage, buffer.size() - at);
@@ -111,7 +119,10 @@ private:
         flush(piece, buffer, begin, end);
     }
 
-    void flush(const Piece& piece, std::span<const std::byte> buffer, std::size_t begin, std::size_t end) {
+    void flush(const Piece& piece,
+               std::span<const std::byte> buffer,
+               std::size_t begin,
+               std::size_t end) {
         if (begin < end) file_.write(piece.offset + begin, buffer.subspan(begin, end - begin));
     }
 

@@ -12,8 +12,9 @@
 
 namespace snapcore::minidump {
 
-// Pages of zeros become holes, pages that cannot be read as well; the latter are returned, ascending. `base` is the file offset of the first byte of
-// memory. Throws what a worker threw, after both have ended.
+// Pages of zeros become holes, pages that cannot be read as well; the latter are returned,
+// ascending. `base` is the file offset of the first byte of memory. Throws what a worker threw,
+// after both have ended.
 std::vector<Range> copy_memory(const MemoryLayout& layout,
                                std::uint64_t base,
                                MemoryReader& memory,

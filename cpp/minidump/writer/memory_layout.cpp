@@ -21,8 +21,8 @@ const PlacedRange* range_with(const std::vector<PlacedRange>& ranges, std::uint6
     return &*(next - 1);
 }
 
-// Ranges with stacks come first: a thread's stack is pointed to by a 32-bit offset. The least one comes last: some readers miss the last
-// of several ranges.
+// Ranges with stacks come first: a thread's stack is pointed to by a 32-bit offset. The least one
+// comes last: some readers miss the last of several ranges.
 std::vector<Range> order_of_full_dump(const Contents& contents) {
     std::vector<PlacedRange> all;
     for (const MemoryRange& memory : contents.memory) all.push_back({memory.range, 0});
@@ -39,8 +39,10 @@ std::vector<Range> order_of_full_dump(const Contents& contents) {
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (!has_stack[i]) out.push_back(all[i].range);
     }
-    const auto least = std::min_element(
-        out.begin() + others, out.end(), [](const Range& a, const Range& b) { return a.size < b.size; });
+    const auto least =
+        std::min_element(out.begin() + others, out.end(), [](const Range& a, const Range& b) {
+            return a.size < b.size;
+        });
     if (least != out.end()) std::rotate(least, least + 1, out.end());
     return out;
 }
@@ -61,9 +63,10 @@ MemoryLayout::MemoryLayout(const Contents& contents)
         }
     }
     by_address_ = ranges_;
-    std::sort(by_address_.begin(), by_address_.end(), [](const PlacedRange& a, const PlacedRange& b) {
-        return a.range.address < b.range.address;
-    });
+    std::sort(
+        by_address_.begin(), by_address_.end(), [](const PlacedRange& a, const PlacedRange& b) {
+            return a.range.address < b.range.address;
+        });
 }
 
 void MemoryLayout::place(const Range& range, std::uint64_t alignment) {

@@ -12,13 +12,15 @@ void add_memory_list32(Metadata& out, const MemoryLayout& layout) {
     const raw::RVA list = out.reserve(size);
     out.write(list, narrow(ranges.size(), "memory ranges"));
     for (std::size_t i = 0; i < ranges.size(); ++i) {
-        const auto at = static_cast<raw::RVA>(list + 4 + i * sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR));
+        const auto at =
+            static_cast<raw::RVA>(list + 4 + i * sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR));
         raw::MINIDUMP_MEMORY_DESCRIPTOR descriptor{};
         descriptor.StartOfMemoryRange = ranges[i].range.address;
         descriptor.Memory.DataSize = narrow(ranges[i].range.size, "memory ranges");
         out.write(at, descriptor);
         out.refer_to_memory32(
-            static_cast<raw::RVA>(at + offsetof(raw::MINIDUMP_MEMORY_DESCRIPTOR, Memory.Rva)), ranges[i].offset);
+            static_cast<raw::RVA>(at + offsetof(raw::MINIDUMP_MEMORY_DESCRIPTOR, Memory.Rva)),
+            ranges[i].offset);
     }
     out.add_stream(raw::MemoryListStream, list, size);
 }
@@ -27,12 +29,15 @@ void add_memory_list64(Metadata& out, const MemoryLayout& layout) {
     const auto& ranges = layout.ranges();
     raw::MINIDUMP_MEMORY64_LIST header{};
     header.NumberOfMemoryRanges = ranges.size();
-    const std::size_t size = sizeof header + ranges.size() * sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR64);
+    const std::size_t size =
+        sizeof header + ranges.size() * sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR64);
     const raw::RVA list = out.reserve(size);
     out.write(list, header);
-    out.refer_to_memory64(static_cast<raw::RVA>(list + offsetof(raw::MINIDUMP_MEMORY64_LIST, BaseRva)), 0);
+    out.refer_to_memory64(
+        static_cast<raw::RVA>(list + offsetof(raw::MINIDUMP_MEMORY64_LIST, BaseRva)), 0);
     for (std::size_t i = 0; i < ranges.size(); ++i) {
-        const raw::MINIDUMP_MEMORY_DESCRIPTOR64 descriptor{ranges[i].range.address, ranges[i].range.size};
+        const raw::MINIDUMP_MEMORY_DESCRIPTOR64 descriptor{ranges[i].range.address,
+                                                           ranges[i].range.size};
         out.write(static_cast<raw::RVA>(list + sizeof header + i * sizeof descriptor), descriptor);
     }
     out.add_stream(raw::Memory64ListStream, list, size);
@@ -50,7 +55,8 @@ void add_memory_list(Metadata& out, const MemoryLayout& layout) {
 
 void add_memory_info_list(Metadata& out, const Contents& contents, const MemoryLayout& layout) {
     const RegionTable& regions = *contents.regions;
-    // A region is split where a range of memory begins or ends in it: some readers look ranges up by the base of their region.
+    // A region is split where a range of memory begins or ends in it: some readers look ranges up
+    // by the base of their region.
     std::vector<std::uint64_t> cuts;
     if (layout.full()) {
         for (const PlacedRange& placed : layout.by_address()) {
@@ -71,7 +77,9 @@ void add_memory_info_list(Metadata& out, const Contents& contents, const MemoryL
         info.Type = regions.type.at(row).value_or(0);
         std::uint64_t base = regions.base.at(row).value_or(0);
         const std::uint64_t end = Range{base, regions.size.at(row).value_or(0)}.end();
-        for (auto cut = std::upper_bound(cuts.begin(), cuts.end(), base); cut != cuts.end() && *cut < end; ++cut) {
+        for (auto cut = std::upper_bound(cuts.begin(), cuts.end(), base);
+             cut != cuts.end() && *cut < end;
+             ++cut) {
             info.BaseAddress = base;
             info.RegionSize = *cut - base;
             entries.push_back(info);

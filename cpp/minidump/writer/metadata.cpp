@@ -32,7 +32,9 @@ std::uint64_t to_filetime(std::int64_t unix_ns) {
     return static_cast<std::uint64_t>(unix_ns / 100 + kEpochDifference);
 }
 
-Metadata::Metadata() { bytes_.resize(sizeof(raw::MINIDUMP_HEADER)); }
+Metadata::Metadata() {
+    bytes_.resize(sizeof(raw::MINIDUMP_HEADER));
+}
 
 raw::RVA Metadata::reserve(std::size_t size, std::size_t alignment) {
     const std::uint64_t at = align_up(bytes_.size(), alignment);

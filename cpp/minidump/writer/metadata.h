@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Everything of a dump but memory, as it grows: bytes, strings, the directory, and places that wait for the offset of memory.
+// Everything of a dump but memory, as it grows: bytes, strings, the directory, and places that wait
+// for the offset of memory.
 #pragma once
 
 #include <cstddef>
@@ -36,10 +37,15 @@ public:
     void add_stream(std::uint32_t type, raw::RVA at, std::size_t size);
 
     // At `at` belongs the file offset of the byte `offset` bytes into memory.
-    void refer_to_memory32(raw::RVA at, std::uint64_t offset) { waiting_.push_back({at, offset, false}); }
-    void refer_to_memory64(raw::RVA at, std::uint64_t offset) { waiting_.push_back({at, offset, true}); }
+    void refer_to_memory32(raw::RVA at, std::uint64_t offset) {
+        waiting_.push_back({at, offset, false});
+    }
+    void refer_to_memory64(raw::RVA at, std::uint64_t offset) {
+        waiting_.push_back({at, offset, true});
+    }
 
-    // Writes the directory and the header (without its signature) and settles where memory begins, which it returns.
+    // Writes the directory and the header (without its signature) and settles where memory begins,
+    // which it returns.
     std::uint64_t finish(std::uint64_t flags, std::uint32_t time_stamp);
     std::span<const std::byte> bytes() const { return bytes_; }
 

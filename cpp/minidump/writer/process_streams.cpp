@@ -8,7 +8,8 @@
 namespace snapcore::minidump {
 namespace {
 
-constexpr std::uint8_t kProductWorkstation = 1;  // readers that know no Linux expect one of Windows' values
+constexpr std::uint8_t kProductWorkstation =
+    1;  // readers that know no Linux expect one of Windows' values
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 std::uint32_t seconds(const std::optional<std::int64_t>& ns) {
@@ -35,7 +36,9 @@ void add_system_info(Metadata& out, const Contents& contents) {
     info.MinorVersion = system.minor;
     info.BuildNumber = system.build;
     info.PlatformId = system.platform_id;
-    std::memcpy(info.Cpu.VendorId, system.cpu_vendor.data(), std::min<std::size_t>(12, system.cpu_vendor.size()));
+    std::memcpy(info.Cpu.VendorId,
+                system.cpu_vendor.data(),
+                std::min<std::size_t>(12, system.cpu_vendor.size()));
     info.Cpu.VersionInformation = system.cpu_version;
     info.Cpu.FeatureInformation = system.cpu_features;
     info.Cpu.AMDExtendedCpuFeatures = system.amd_features;
@@ -48,7 +51,8 @@ void add_system_info(Metadata& out, const Contents& contents) {
 void add_misc_info(Metadata& out, const Contents& contents) {
     raw::MINIDUMP_MISC_INFO_4 info{};
     info.SizeOfInfo = sizeof info;
-    info.Flags1 = raw::MINIDUMP_MISC1_PROCESS_ID | raw::MINIDUMP_MISC1_PROCESS_TIMES | raw::MINIDUMP_MISC4_BUILDSTRING;
+    info.Flags1 = raw::MINIDUMP_MISC1_PROCESS_ID | raw::MINIDUMP_MISC1_PROCESS_TIMES |
+                  raw::MINIDUMP_MISC4_BUILDSTRING;
     info.ProcessId = contents.pid;
     info.ProcessCreateTime = seconds(contents.process.created_at_ns);
     info.ProcessUserTime = seconds(contents.process.user_time_ns);
@@ -73,8 +77,8 @@ void add_module_list(Metadata& out, const Contents& contents) {
     for (std::size_t row = 0; row < modules.rows(); ++row) {
         raw::MINIDUMP_MODULE module{};
         module.BaseOfImage = modules.base.at(row).value_or(0);
-        module.SizeOfImage =
-            static_cast<std::uint32_t>(std::min<std::uint64_t>(modules.size.at(row).value_or(0), 0xffffffff));
+        module.SizeOfImage = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(modules.size.at(row).value_or(0), 0xffffffff));
         module.CheckSum = modules.checksum.at(row).value_or(0);
         module.TimeDateStamp = modules.timestamp.at(row).value_or(0);
         module.ModuleNameRva = out.string(modules.path.at(row).value_or(""));
@@ -96,7 +100,8 @@ void add_handle_data(Metadata& out, const Contents& contents) {
     header.SizeOfHeader = sizeof header;
     header.SizeOfDescriptor = sizeof(raw::MINIDUMP_HANDLE_DESCRIPTOR);
     header.NumberOfDescriptors = narrow(handles.rows(), "handles");
-    const std::size_t size = sizeof header + handles.rows() * sizeof(raw::MINIDUMP_HANDLE_DESCRIPTOR);
+    const std::size_t size =
+        sizeof header + handles.rows() * sizeof(raw::MINIDUMP_HANDLE_DESCRIPTOR);
     const raw::RVA list = out.reserve(size);
     out.write(list, header);
     for (std::size_t row = 0; row < handles.rows(); ++row) {

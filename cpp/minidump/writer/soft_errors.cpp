@@ -11,9 +11,10 @@ namespace {
 constexpr std::size_t kRoomForUnreadable = 4096;
 
 std::string render(const Diagnostic& d) {
-    return "{\"code\":" + json_quote(d.code) + ",\"severity\":" +
-           (d.severity == Severity::kWarning ? "\"warning\"" : "\"info\"") + ",\"message\":" + json_quote(d.message) +
-           ",\"call\":" + json_quote(d.call) + ",\"error\":" + std::to_string(d.error) + "}";
+    return "{\"code\":" + json_quote(d.code) +
+           ",\"severity\":" + (d.severity == Severity::kWarning ? "\"warning\"" : "\"info\"") +
+           ",\"message\":" + json_quote(d.message) + ",\"call\":" + json_quote(d.call) +
+           ",\"error\":" + std::to_string(d.error) + "}";
 }
 
 std::string render(const Range& range) {
@@ -37,7 +38,8 @@ std::string join(const Diagnostics& diagnostics) {
 
 }  // namespace
 
-SoftErrors::SoftErrors(Metadata& out, Diagnostics diagnostics) : diagnostics_(std::move(diagnostics)) {
+SoftErrors::SoftErrors(Metadata& out, Diagnostics diagnostics)
+    : diagnostics_(std::move(diagnostics)) {
     size_ = join(diagnostics_).size() + 2 + kRoomForUnreadable;
     rva_ = out.append(std::string(size_, ' '));
     out.add_stream(raw::MozSoftErrors, rva_, size_);
@@ -54,7 +56,8 @@ std::string SoftErrors::text(std::span<const Range> unreadable) const {
         ++told;
     }
     if (told < unreadable.size()) {
-        body += (body.empty() ? "" : ",") + std::string("{\"code\":\"more_unreadable_ranges\",\"count\":") +
+        body += (body.empty() ? "" : ",") +
+                std::string("{\"code\":\"more_unreadable_ranges\",\"count\":") +
                 std::to_string(unreadable.size() - told) + "}";
     }
     std::string out = "[" + body + "]";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the writer could not do, as JSON inside the dump. Its length is settled before memory is read, so room for what fails then is kept, filled
-// with blanks that JSON allows.
+// What the writer could not do, as JSON inside the dump. Its length is settled before memory is
+// read, so room for what fails then is kept, filled with blanks that JSON allows.
 #pragma once
 
 #include <span>

@@ -52,12 +52,14 @@ void add_thread_list(Metadata& out, const Contents& contents, const MemoryLayout
         thread.Stack.StartOfMemoryRange = threads.stack_pointer.at(row).value_or(0);
         const auto stack = stacks.find(thread.ThreadId);
         const auto offset = stack == stacks.end() ? std::nullopt : layout.find(stack->second);
-        // The field is 32 bits wide; stacks lie first in memory, so only gigabytes of stacks come this far.
+        // The field is 32 bits wide; stacks lie first in memory, so only gigabytes of stacks come
+        // this far.
         if (offset && *offset + stack->second.size < 0xf0000000) {
             thread.Stack.StartOfMemoryRange = stack->second.address;
             thread.Stack.Memory.DataSize = static_cast<std::uint32_t>(stack->second.size);
-            out.refer_to_memory32(static_cast<raw::RVA>(at + offsetof(raw::MINIDUMP_THREAD, Stack.Memory.Rva)),
-                                  *offset);
+            out.refer_to_memory32(
+                static_cast<raw::RVA>(at + offsetof(raw::MINIDUMP_THREAD, Stack.Memory.Rva)),
+                *offset);
         }
         // A thread without registers still gets a record: some readers refuse one of size 0.
         const std::span<const std::byte> context = contexts.find(thread.ThreadId);
@@ -66,7 +68,8 @@ void add_thread_list(Metadata& out, const Contents& contents, const MemoryLayout
                                 context.empty() ? out.reserve(context_size, kContextAlignment)
                                                 : out.append(context, kContextAlignment)};
         if (context.empty()) {
-            out.write(static_cast<raw::RVA>(thread.ThreadContext.Rva + offsetof(raw::CONTEXT_AMD64, ContextFlags)),
+            out.write(static_cast<raw::RVA>(thread.ThreadContext.Rva +
+                                            offsetof(raw::CONTEXT_AMD64, ContextFlags)),
                       std::uint32_t{0x100000});
         }
         out.write(at, thread);
@@ -104,8 +107,10 @@ void add_thread_info_list(Metadata& out, const Contents& contents) {
         raw::MINIDUMP_THREAD_INFO info{};
         info.ThreadId = threads.tid.at(row).value_or(0);
         info.ExitStatus = threads.exit_status.at(row).value_or(0);
-        if (contexts.find(info.ThreadId).empty()) info.DumpFlags = raw::MINIDUMP_THREAD_INFO_INVALID_CONTEXT;
-        if (const auto created = threads.created_at_ns.at(row)) info.CreateTime = to_filetime(*created);
+        if (contexts.find(info.ThreadId).empty())
+            info.DumpFlags = raw::MINIDUMP_THREAD_INFO_INVALID_CONTEXT;
+        if (const auto created = threads.created_at_ns.at(row))
+            info.CreateTime = to_filetime(*created);
         if (const auto exited = threads.exited_at_ns.at(row)) info.ExitTime = to_filetime(*exited);
         info.KernelTime = hundreds_of_ns(threads.kernel_time_ns.at(row));
         info.UserTime = hundreds_of_ns(threads.user_time_ns.at(row));

@@ -14,8 +14,10 @@ DumpStats count(const Contents& contents, const MemoryLayout& layout) {
     DumpStats stats;
     stats.threads = contents.threads->rows();
     stats.modules = contents.modules->rows();
-    if ((contents.flags & MiniDumpType::WITH_HANDLE_DATA) != 0) stats.handles = contents.handles->rows();
-    if ((contents.flags & MiniDumpType::WITH_FULL_MEMORY_INFO) != 0) stats.regions = contents.regions->rows();
+    if ((contents.flags & MiniDumpType::WITH_HANDLE_DATA) != 0)
+        stats.handles = contents.handles->rows();
+    if ((contents.flags & MiniDumpType::WITH_FULL_MEMORY_INFO) != 0)
+        stats.regions = contents.regions->rows();
     stats.memory_ranges = layout.ranges().size();
     stats.memory_bytes = layout.bytes();
     for (const MemoryRange& memory : contents.memory) {
@@ -26,7 +28,10 @@ DumpStats count(const Contents& contents, const MemoryLayout& layout) {
 
 }  // namespace
 
-DumpStats write_minidump(const Contents& contents, MemoryReader& memory, OutputFile& file, Control& control) {
+DumpStats write_minidump(const Contents& contents,
+                         MemoryReader& memory,
+                         OutputFile& file,
+                         Control& control) {
     const MemoryLayout layout(contents);
     control.total_bytes = layout.bytes();
 
@@ -35,18 +40,20 @@ DumpStats write_minidump(const Contents& contents, MemoryReader& memory, OutputF
     add_misc_info(metadata, contents);
     add_thread_list(metadata, contents, layout);
     add_thread_names(metadata, contents);
-    if ((contents.flags & MiniDumpType::WITH_THREAD_INFO) != 0) add_thread_info_list(metadata, contents);
+    if ((contents.flags & MiniDumpType::WITH_THREAD_INFO) != 0)
+        add_thread_info_list(metadata, contents);
     add_module_list(metadata, contents);
     if ((contents.flags & MiniDumpType::WITH_HANDLE_DATA) != 0) add_handle_data(metadata, contents);
-    if ((contents.flags & MiniDumpType::WITH_FULL_MEMORY_INFO) != 0) add_memory_info_list(metadata, contents, layout);
+    if ((contents.flags & MiniDumpType::WITH_FULL_MEMORY_INFO) != 0)
+        add_memory_info_list(metadata, contents, layout);
     add_comment(metadata, contents);
     add_raw_streams(metadata, contents);
     add_ranges(metadata, contents);
     const SoftErrors soft_errors(metadata, contents.diagnostics);
     add_memory_list(metadata, layout);
     constexpr std::int64_t kSecond = 1'000'000'000;
-    const std::uint64_t base =
-        metadata.finish(contents.flags, static_cast<std::uint32_t>(contents.captured_at_ns / kSecond));
+    const std::uint64_t base = metadata.finish(
+        contents.flags, static_cast<std::uint32_t>(contents.captured_at_ns / kSecond));
 
     file.set_size(base + layout.size());
     file.write(0, metadata.bytes());

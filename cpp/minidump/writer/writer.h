@@ -8,9 +8,9 @@
 
 namespace snapcore::minidump {
 
-// Writes a whole minidump: everything but memory first, then memory by two workers straight from `memory` to its place in the
-// file. Pages that cannot be read become zeros and a soft error. Does not commit the file.
-// Holds no more than a few MiB besides the metadata.
+// Writes a whole minidump: everything but memory first, then memory by two workers straight from
+// `memory` to its place in the file. Pages that cannot be read become zeros and a soft error. Does
+// not commit the file. Holds no more than a few MiB besides the metadata.
 DumpStats write_minidump(const Contents& contents,
                          MemoryReader& memory,
                          OutputFile& file,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A process that knows the truth about itself: threads and names, descriptors, sentinel bytes in every kind of memory, and a thread whose
-// registers hold known values while it spins.
+// A process that knows the truth about itself: threads and names, descriptors, sentinel bytes in
+// every kind of memory, and a thread whose registers hold known values while it spins.
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -81,11 +81,15 @@ int main(int argc, char** argv) {
     char* const heap = static_cast<char*>(std::malloc(100));
     std::strcpy(heap, "snapcore: heap sentinel");
     constexpr std::size_t kSparse = 64u << 20;
-    char* const sparse = static_cast<char*>(
-        mmap(nullptr, kSparse, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    char* const sparse = static_cast<char*>(mmap(nullptr,
+                                                 kSparse,
+                                                 PROT_READ | PROT_WRITE,
+                                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                                 -1,
+                                                 0));
     std::strcpy(sparse + kSparse / 2, "snapcore: sparse sentinel");
-    char* const shared =
-        static_cast<char*>(mmap(nullptr, 1u << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    char* const shared = static_cast<char*>(
+        mmap(nullptr, 1u << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     std::strcpy(shared, "snapcore: shared sentinel");
 
     const std::string path = folder + "/facts-file.txt";
@@ -104,8 +108,15 @@ int main(int argc, char** argv) {
 
     target::Json fds;
     const std::pair<const char*, int> known[] = {
-        {"File", file},          {"Directory", directory}, {"Pipe", pipes[0]},  {"Socket", sockets[0]}, {"EventFd", event},
-        {"EventPoll", epoll},    {"TimerFd", timer},       {"MemFd", memory},   {"PidFd", pidfd},
+        {"File", file},
+        {"Directory", directory},
+        {"Pipe", pipes[0]},
+        {"Socket", sockets[0]},
+        {"EventFd", event},
+        {"EventPoll", epoll},
+        {"TimerFd", timer},
+        {"MemFd", memory},
+        {"PidFd", pidfd},
     };
     for (const auto& [name, fd] : known) fds.add(name, static_cast<std::uint64_t>(fd));
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory by the gibibyte, in small or huge pages, and threads that measure what a snapshot costs them.
-// Arguments: MIB [huge] [threads=N]
+// Memory by the gibibyte, in small or huge pages, and threads that measure what a snapshot costs
+// them. Arguments: MIB [huge] [threads=N]
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -39,7 +39,8 @@ void meter() {
 
 std::atomic<bool> writing{false};
 
-// The first word is always incremented before the second: a copy of one instant holds them equal, or the first one ahead by one.
+// The first word is always incremented before the second: a copy of one instant holds them equal,
+// or the first one ahead by one.
 void writer(volatile std::uint64_t* first, volatile std::uint64_t* second) {
     for (;;) {
         while (!writing.load(std::memory_order_relaxed)) {
@@ -73,11 +74,15 @@ int main(int argc, char** argv) {
         if (argument.starts_with("threads=")) threads = std::atoi(argv[i] + 8);
     }
     constexpr std::size_t kHuge = 2u << 20;
-    auto* raw = static_cast<std::uint8_t*>(
-        mmap(nullptr, size + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    auto* raw = static_cast<std::uint8_t*>(mmap(nullptr,
+                                                size + kHuge,
+                                                PROT_READ | PROT_WRITE,
+                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                                -1,
+                                                0));
     if (raw == MAP_FAILED) return 3;
-    auto* const memory =
-        reinterpret_cast<std::uint8_t*>((reinterpret_cast<std::uintptr_t>(raw) + kHuge - 1) / kHuge * kHuge);
+    auto* const memory = reinterpret_cast<std::uint8_t*>(
+        (reinterpret_cast<std::uintptr_t>(raw) + kHuge - 1) / kHuge * kHuge);
     madvise(memory, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     // Every page differs, so that none is taken for zeros.
     for (std::size_t at = 0; at < size; at += 4096) {

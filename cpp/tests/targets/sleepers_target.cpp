@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads asleep in system calls, each of which checks what it is told on waking, and one that counts. A snapshot must be seen by none of them.
+// Threads asleep in system calls, each of which checks what it is told on waking, and one that
+// counts. A snapshot must be seen by none of them.
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,7 +12,6 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <linux/futex.h>
 
 #include <atomic>
 #include <cerrno>
@@ -23,7 +24,8 @@
 
 namespace {
 
-std::atomic<std::uint64_t> counter{0}, rounds{0}, violations{0}, interrupted{0}, signals_handled{0}, child_signals{0};
+std::atomic<std::uint64_t> counter{0}, rounds{0}, violations{0}, interrupted{0}, signals_handled{0},
+    child_signals{0};
 std::mutex report_mutex;
 std::string report;
 
@@ -33,7 +35,9 @@ void violation(const std::string& text) {
     if (report.size() < 2000) report += text + "; ";
 }
 
-void name(const char* text) { pthread_setname_np(pthread_self(), text); }
+void name(const char* text) {
+    pthread_setname_np(pthread_self(), text);
+}
 
 constexpr std::int64_t kSleep = 40'000'000;
 
@@ -48,7 +52,8 @@ void sleeper(const char* text, long expected, Call call) {
         const int error = errno;
         const std::int64_t elapsed = target::now_ns() - start;
         if (result != expected) {
-            violation(std::string(text) + " returned " + std::to_string(result) + " errno " + std::to_string(error));
+            violation(std::string(text) + " returned " + std::to_string(result) + " errno " +
+                      std::to_string(error));
         } else if (elapsed < kSleep - 1'000'000) {
             violation(std::string(text) + " ended after " + std::to_string(elapsed) + " ns");
         }
@@ -67,32 +72,43 @@ void forever(const char* text, Call call) {
             ++interrupted;
             continue;
         }
-        violation(std::string(text) + " returned " + std::to_string(result) + " errno " + std::to_string(errno));
+        violation(std::string(text) + " returned " + std::to_string(result) + " errno " +
+                  std::to_string(errno));
     }
 }
 
 const timespec kShort{0, kSleep};
 
 void start() {
-    std::thread([] { sleeper("nanosleep", 0, [] { return syscall(SYS_nanosleep, &kShort, nullptr); }); }).detach();
     std::thread([] {
-        sleeper("clock_nanosleep", 0, [] { return clock_nanosleep(CLOCK_MONOTONIC, 0, &kShort, nullptr); });
+        sleeper("nanosleep", 0, [] { return syscall(SYS_nanosleep, &kShort, nullptr); });
     }).detach();
-    std::thread([] { sleeper("poll", 0, [] { return poll(nullptr, 0, kSleep / 1'000'000); }); }).detach();
     std::thread([] {
-        sleeper("pselect", 0, [] { return pselect(0, nullptr, nullptr, nullptr, &kShort, nullptr); });
+        sleeper("clock_nanosleep", 0, [] {
+            return clock_nanosleep(CLOCK_MONOTONIC, 0, &kShort, nullptr);
+        });
+    }).detach();
+    std::thread([] {
+        sleeper("poll", 0, [] { return poll(nullptr, 0, kSleep / 1'000'000); });
+    }).detach();
+    std::thread([] {
+        sleeper(
+            "pselect", 0, [] { return pselect(0, nullptr, nullptr, nullptr, &kShort, nullptr); });
     }).detach();
     std::thread([] {
         static std::uint32_t word = 0;
         sleeper("futex-timed", -1, [] {
-            const long result = syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &kShort, nullptr, 0);
+            const long result =
+                syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &kShort, nullptr, 0);
             if (result != -1 || errno != ETIMEDOUT) return result == -1 ? -1000L - errno : result;
             return -1L;
         });
     }).detach();
     std::thread([] {
         static std::uint32_t word = 0;
-        forever("futex", [] { return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0); });
+        forever("futex", [] {
+            return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+        });
     }).detach();
     std::thread([] {
         static int ends[2];
@@ -114,14 +130,17 @@ void start() {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 1) != 0) _exit(3);
+        if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+            listen(listener, 1) != 0)
+            _exit(3);
         forever("accept", [listener] { return accept(listener, nullptr, nullptr); });
     }).detach();
     std::thread([] {
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGUSR2);
-        forever("sigwaitinfo", [set] { return syscall(SYS_rt_sigtimedwait, &set, nullptr, nullptr, 8); });
+        forever("sigwaitinfo",
+                [set] { return syscall(SYS_rt_sigtimedwait, &set, nullptr, nullptr, 8); });
     }).detach();
     std::thread([] {
         name("counter");
@@ -185,13 +204,15 @@ target::Json close_kept() {
     out.add("stale_events", static_cast<std::uint64_t>(epoll_wait(kept_epoll, &event, 1, 0)));
     close(kept_listener);
     const int again = socket(AF_INET, SOCK_STREAM, 0);
-    out.add("bind_errno", bind(again, reinterpret_cast<sockaddr*>(&kept_address), sizeof kept_address) == 0
-                              ? 0
-                              : static_cast<std::uint64_t>(errno));
+    out.add("bind_errno",
+            bind(again, reinterpret_cast<sockaddr*>(&kept_address), sizeof kept_address) == 0
+                ? 0
+                : static_cast<std::uint64_t>(errno));
     close(again);
     close(kept_lock);
     const int other = open(lock_path.c_str(), O_RDWR);
-    out.add("flock_errno", flock(other, LOCK_EX | LOCK_NB) == 0 ? 0 : static_cast<std::uint64_t>(errno));
+    out.add("flock_errno",
+            flock(other, LOCK_EX | LOCK_NB) == 0 ? 0 : static_cast<std::uint64_t>(errno));
     close(other);
     close(kept_pipe[1]);
     close(kept_epoll);
@@ -205,7 +226,8 @@ void check() {
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, nullptr, &mask);
     std::uint64_t blocked = 0;
-    for (int s = 1; s < 32; ++s) blocked |= static_cast<std::uint64_t>(sigismember(&mask, s) == 1) << s;
+    for (int s = 1; s < 32; ++s)
+        blocked |= static_cast<std::uint64_t>(sigismember(&mask, s) == 1) << s;
     const std::lock_guard lock(report_mutex);
     target::Json()
         .add("violations", violations.load())
@@ -225,7 +247,8 @@ void check() {
 
 int main(int argc, char** argv) {
     lock_path = std::string(argc > 1 ? argv[1] : "/tmp") + "/sleepers.lock";
-    // Of the threads only this one takes signals, so that no sleeper is woken by one that it should see.
+    // Of the threads only this one takes signals, so that no sleeper is woken by one that it should
+    // see.
     sigset_t all, usr2;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);

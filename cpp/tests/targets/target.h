@@ -24,21 +24,23 @@ inline std::int64_t now_ns() {
     return t.tv_sec * 1'000'000'000 + t.tv_nsec;
 }
 
-inline int tid() { return static_cast<int>(syscall(SYS_gettid)); }
+inline int tid() {
+    return static_cast<int>(syscall(SYS_gettid));
+}
 
 // An object of numbers and plain strings.
 class Json {
 public:
     Json& add(std::string_view key, std::uint64_t value) { return raw(key, std::to_string(value)); }
-    Json& add(std::string_view key, const std::string& value) { return raw(key, "\"" + value + "\""); }
+    Json& add(std::string_view key, const std::string& value) {
+        return raw(key, "\"" + value + "\"");
+    }
     Json& raw(std::string_view key, std::string_view value) {
         text_ += (text_.empty() ? "\"" : ",\"") + std::string(key) + "\":" + std::string(value);
         return *this;
     }
     std::string str() const { return "{" + text_ + "}"; }
-    void print() const {
-        std::cout << str() << std::endl;
-    }
+    void print() const { std::cout << str() << std::endl; }
 
 private:
     std::string text_;
