@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names, values and layouts that users rely on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import snapcore
+from snapcore import CaptureFlags, MiniDumpType, _core, dtypes
+from snapcore.cli import build_parser
+from snapcore.cli.dump import parse_flags
+from snapcore.snapshot import ProcessView
+
+HERE = Path(__file__).parent
+
+
+def test_flags_have_the_sdk_values():
+    assert CaptureFlags.DOCUMENTED == 0xAC0003FD
+    assert CaptureFlags.DOCUMENTED.bit_count() == 13
+    assert CaptureFlags.DEFAULT == CaptureFlags.DOCUMENTED | 0x1800
+    assert MiniDumpType.WITH_FULL_MEMORY == 2
+    assert MiniDumpType.WITH_AVX_XSTATE_CONTEXT == 0x200000
+    assert MiniDumpType(1 << 30) == 1 << 30, "unknown bits are kept"
+
+
+def test_tables_are_those_that_dtypes_declares():
+    with snapcore.capture(os.getppid()) as snap:
+        for name, columns in dtypes.TABLES.items():
+            table = getattr(snap, name)()
+            assert table.columns == tuple(c.name for c in columns)
+            for column in columns:
+                if column.dtype == "str":
+                    assert isinstance(table[column.name], snapcore.StringColumn)
+                else:
+                    assert table[column.name].dtype == np.dtype(column.dtype)
+                assert len(table[column.name]) == len(table)
+        assert isinstance(snap, ProcessView)
+
+
+def test_process_fields_are_those_that_dtypes_declares():
+    assert [f.name for f in dataclasses.fields(snapcore.Process)] == [
+        c.name for c in dtypes.PROCESS
+    ]
+
+
+def test_signatures():
+    assert str(inspect.signature(snapcore.dump)).replace("'", "") == (
+        "(pid: int, path: Path, flags: int = <MiniDumpType.NORMAL: 0>, *, capture: int | None = None, "
+        "method: str = snapshot, overwrite: bool = False, progress: Progress | None = None, "
+        "comment: str | None = None, timeout: float | None = None, max_pause: float = 1.0) -> DumpResult"
+    )
+
+
+def test_all_is_there():
+    for name in snapcore.__all__:
+        assert getattr(snapcore, name).__doc__, name
+
+
+def test_stub_has_what_the_module_has():
+    stub = (Path(snapcore.__file__).parent / "_core.pyi").read_text()
+    for kind in (_core.Snapshot, _core.CaptureJob, _core.DumpJob):
+        body = stub[stub.index(f"class {kind.__name__}") :].split("\nclass ")[0]
+        declared = set(re.findall(r"    def (\w+)", body))
+        assert declared - {"__init__"} == {n for n in vars(kind) if not n.startswith("_")}
+    for job in (_core.CaptureJob, _core.DumpJob):
+        body = stub[stub.index(f"class {job.__name__}") :].split("\n    def wait")[0]
+        text = job.__init__.__doc__
+        assert (
+            re.findall(r"^        (\w+):", body, re.MULTILINE) == re.findall(r"(\w+): ", text)[1:]
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0x1806", 0x1806),
+        ("2", 2),
+        ("WITH_FULL_MEMORY|WITH_HANDLE_DATA", 6),
+        ("full-memory,handle-data", 6),
+        ("normal", 0),
+        ("Filter-Memory", 8),
+    ],
+)
+def test_flags_on_the_command_line(text, value):
+    assert parse_flags(MiniDumpType, text) == value
+
+
+def test_help_is_the_golden_one(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["dump", "--help"])
+    golden = HERE / "help_dump.txt"
+    said = capsys.readouterr().out
+    if os.environ.get("SNAPCORE_REGENERATE"):
+        golden.write_text(said)
+    assert said == golden.read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"flags": -1},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"max_pause": -1},
+        {"method": "other"},
+        {"path": "a\0b"},
+    ],
+)
+def test_arguments_are_checked(arguments, tmp_path):
+    given = {"path": tmp_path / "x.dmp", **arguments}
+    with pytest.raises(ValueError, match=r".+"):
+        snapcore.dump(os.getpid(), **given)
+
+
+def test_tracer_placement_is_checked(monkeypatch):
+    monkeypatch.setenv("SNAPCORE_TRACER", "elsewhere")
+    with pytest.raises(ValueError, match="SNAPCORE_TRACER"):
+        snapcore.threads(os.getpid())
