@@ -21,6 +21,8 @@ public:
     // Reserves space so that the writes that follow need no block allocation; best effort, never
     // throws.
     virtual void allocate(std::uint64_t offset, std::uint64_t size) = 0;
+    // Gives space back; the bytes read as zeros. Best effort, never throws.
+    virtual void release(std::uint64_t offset, std::uint64_t size) = 0;
     // Sets the length; bytes never written read as zeros and take no space.
     virtual void set_size(std::uint64_t size) = 0;
     virtual std::uint64_t size() = 0;

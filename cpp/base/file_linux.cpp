@@ -6,8 +6,10 @@
 // O_TMPFILE | the file system pwrite, fallocate, ftruncate | contents | the disk, the page cache's
 // limits linkat, renameat2          | the name, at the end                        | the file system
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,6 +67,8 @@ public:
         file_.reset(::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
         if (!file_ && lacks_unnamed_files(errno)) create_named();
         if (!file_) throw Error::file(errno, "open", path);
+        struct statfs system{};
+        in_memory_ = ::fstatfs(file_.get(), &system) == 0 && system.f_type == TMPFS_MAGIC;
         // The umask may take rights away from the owner, or an ACL of the folder add some for
         // others.
         if (::fchmod(file_.get(), kOwnerOnly) < 0) throw Error::file(errno, "fchmod", path);
@@ -86,9 +90,18 @@ public:
     }
 
     void allocate(std::uint64_t offset, std::uint64_t size) override {
+        // tmpfs clears the pages that it allocates ahead, which costs more than it saves.
+        if (in_memory_) return;
         // Only ahead of the writes: what fails here, fails there with a better message.
         (void)::fallocate(
             file_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
+    }
+
+    void release(std::uint64_t offset, std::uint64_t size) override {
+        (void)::fallocate(file_.get(),
+                          FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                          static_cast<off_t>(offset),
+                          static_cast<off_t>(size));
     }
 
     void set_size(std::uint64_t size) override {
@@ -150,6 +163,7 @@ private:
 
     std::string path_;
     std::string temporary_;  // empty while the file has no name
+    bool in_memory_ = false;
     UniqueDescriptor file_;
 };
 
