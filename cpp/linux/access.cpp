@@ -83,7 +83,11 @@ void check_target(int process_directory, std::uint32_t pid, bool needs_trace) {
 }
 
 Error attach_error(int process_directory, std::uint32_t pid, int error, std::string_view call) {
-    if (error == ESRCH) return process_gone(pid, "it ended while it was being captured");
+    const auto stat = parse_stat(try_read_text(process_directory, "stat"));
+    // /proc says EACCES for a task that has gone.
+    if (error == ESRCH || !stat || stat->state == 'Z' || stat->state == 'X') {
+        return process_gone(pid, "it ended while it was being captured");
+    }
     const Status status = parse_status(try_read_text(process_directory, "status"));
     if (status.tracer_pid != 0) return already_traced(pid, status.tracer_pid);
     std::string why;

@@ -30,6 +30,7 @@ constexpr std::uint64_t kShareDescriptors =
 constexpr std::uint64_t kCloseRangeUnshare = 2;
 constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
 constexpr std::int64_t kReapPauseNs = 1'000'000'000;
+constexpr int kWorstRank = 5;  // of injection_rank()
 constexpr int kReapAttempts = 100;
 constexpr long kReapStepNs = 10'000'000;
 
@@ -111,7 +112,7 @@ std::vector<pid_t> threads_by_disturbance(int process_directory) {
         ranked.emplace_back(
             disturbance(try_read_text(process_directory, (directory + "/syscall").c_str())),
             static_cast<pid_t>(tid));
-        if (ranked.back().first == 0 || ranked.size() == 256) break;
+        if (ranked.size() == 64) break;
     }
     std::stable_sort(ranked.begin(), ranked.end());
     std::vector<pid_t> out;
@@ -241,10 +242,16 @@ void reap_clone(std::uint32_t pid,
                 const timespec step{0, kReapStepNs};
                 ::nanosleep(&step, nullptr);
             }
-            for (const pid_t tid : threads_by_disturbance(process_directory)) {
+            const std::vector<pid_t> candidates = threads_by_disturbance(process_directory);
+            for (const pid_t tid : candidates) {
                 StoppedProcess target(pid, process_directory, monotonic_ns() + kReapPauseNs);
                 try {
                     if (!target.stop_one(tid)) continue;
+                    // It went to sleep meanwhile, in a call that was interrupted before: the next
+                    // one has a better way home.
+                    const auto rank = injection_rank(target.threads().front().restored);
+                    if (rank.value_or(kWorstRank) >= kWorstRank && tid != candidates.back())
+                        continue;
                     Injection injection(target, gadgets, memory.get(), status.seccomp == 2);
                     injection.run(
                         kInjectedCalls.wait4,

@@ -241,7 +241,11 @@ std::vector<DescriptorLink> list_descriptors(int process_directory,
                 return out;
             }
             auto target = read_link(directory.get(), link.number, buffer);
-            if (!target) continue;  // closed since it was listed
+            if (!target) {
+                if (errno == ENOENT) continue;  // closed since it was listed
+                throw Error::from_errno(
+                    errno, "readlinkat", "its descriptor table may not be read");
+            }
             link.link = std::move(*target);
             link.captured_at_ns = wall_clock_ns();
             out.push_back(std::move(link));

@@ -127,11 +127,7 @@ void LinuxSnapshot::look_without_stop() {
         read_threads(record);
     }
     if (captured(CaptureFlags::HANDLES)) {
-        const UniqueDescriptor probe(
-            ::openat(directory_.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!probe) throw attach_error(directory_.get(), options_.pid, errno, "open /proc/PID/fd");
-        record.descriptors = list_descriptors(
-            directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        list_all_descriptors(record);
         read_handles(record);
     }
     process_ = process_info(directory_.get(), options_.pid);
@@ -197,12 +193,22 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
     threads_ = std::move(threads);
 }
 
+void LinuxSnapshot::list_all_descriptors(CaptureRecord& record) const {
+    try {
+        record.descriptors = list_descriptors(
+            directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+    } catch (const Error& error) {
+        // The numbers may be readable where the names are not; the reason is the same.
+        throw attach_error(
+            directory_.get(), options_.pid, static_cast<int>(error.code()), error.call());
+    }
+}
+
 void LinuxSnapshot::read_handles(CaptureRecord& record) {
     if (!captured(CaptureFlags::HANDLES)) return;
     if (!record.descriptors_complete) {
         const std::size_t in_stop = record.descriptors.size();
-        record.descriptors = list_descriptors(
-            directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        list_all_descriptors(record);
         note(Severity::kInfo,
              "handles_not_atomic",
              "more than " + std::to_string(in_stop) +

@@ -49,6 +49,7 @@ private:
     void trace(Control& control);
     void look_without_stop();
     void read_threads(const CaptureRecord& record);
+    void list_all_descriptors(CaptureRecord& record) const;
     void read_handles(CaptureRecord& record);
     void read_texts();
     void report_flags_without_meaning();

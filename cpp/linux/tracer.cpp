@@ -214,8 +214,14 @@ void Tracer::sample_rest(StoppedProcess& target, pid_t sampled) {
         if (thread.tracee.tid() != sampled) sample(thread);
     }
     if (needs(need::kHandles)) {
-        record_.descriptors = list_descriptors(
-            directory_.get(), kMostDescriptorsInStop, &record_.descriptors_complete);
+        try {
+            record_.descriptors = list_descriptors(
+                directory_.get(), kMostDescriptorsInStop, &record_.descriptors_complete);
+        } catch (const Error&) {
+            // The target's thread is in the middle of its call: the client finds the reason
+            // afterwards.
+            record_.descriptors_complete = false;
+        }
     }
 }
 

@@ -86,7 +86,7 @@ def test_200_kills_of_the_tracer(start, request, tmp_path, program):
         caller.communicate()
     is_unharmed(target)
     # A zombie is what a kill leaves behind once the clone was made: proof that not all of them came too early or too late.
-    assert len(children(target.pid)) > KILLS // 20
+    assert len(children(target.pid)) >= 2
 
 
 @pytest.mark.slow
