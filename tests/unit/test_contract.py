@@ -15,6 +15,7 @@ import pytest
 import snapcore
 from snapcore import CaptureFlags, MiniDumpType, _core, dtypes
 from snapcore.cli import build_parser
+from snapcore.cli import dump as cli_dump
 from snapcore.cli.dump import parse_flags
 from snapcore.snapshot import ProcessView
 
@@ -125,3 +126,10 @@ def test_tracer_placement_is_checked(monkeypatch):
     monkeypatch.setenv("SNAPCORE_TRACER", "elsewhere")
     with pytest.raises(ValueError, match="SNAPCORE_TRACER"):
         snapcore.threads(os.getpid())
+
+
+def test_a_hostile_process_name_stays_a_file_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(cli_dump, "process_name", lambda _pid: "../../x y\n")
+    path = Path(cli_dump._output_path(str(tmp_path), 7))
+    assert path.parent == tmp_path
+    assert path.name.startswith("snapcore-.._.._x_y_.7.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -173,7 +174,9 @@ def _output_path(output: str | None, pid: int) -> str:
     if output is not None and not Path(output).is_dir() and not output.endswith(os.sep):
         return output
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return str(Path(output or "") / f"snapcore-{process_name(pid)}.{pid}.{now}.dmp")
+    # A process may call itself anything, "../../x" included.
+    name = re.sub(r"[^\w.+-]", "_", process_name(pid))
+    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}.dmp")
 
 
 def _size(count: int) -> str:
