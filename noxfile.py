@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
+
+CPP = [str(path) for pattern in ("*.cpp", "*.h") for path in sorted(Path("cpp").rglob(pattern))]
 
 
 @nox.session
@@ -15,8 +19,9 @@ def lint(session: nox.Session) -> None:
     session.install("--group", "lint", "numpy")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", "--python-executable", "python")
+    session.run("mypy")
     session.run("python", "scripts/generate_docs.py", "--check")
+    session.run("clang-format", "--dry-run", "--Werror", *CPP)
 
 
 @nox.session
@@ -25,23 +30,43 @@ def tests(session: nox.Session) -> None:
     session.run("scripts/test", *session.posargs, external=True)
 
 
+def build_and_test(session: nox.Session, preset: str) -> None:
+    """Run the C++ tests of a preset."""
+    session.install("cmake>=3.24", "ninja")
+    session.run("cmake", "--preset", preset)
+    session.run("cmake", "--build", "--preset", preset)
+    session.run("ctest", "--preset", preset, *session.posargs)
+
+
 @nox.session
 def cpp(session: nox.Session) -> None:
     """The C++ tests alone."""
-    preset = session.posargs[0] if session.posargs else "tests"
-    session.run("cmake", "--preset", preset, external=True)
-    session.run("cmake", "--build", "--preset", preset, external=True)
-    session.run("ctest", "--preset", preset, external=True)
+    build_and_test(session, "tests")
 
 
 @nox.session
 def asan(session: nox.Session) -> None:
     """The C++ tests with AddressSanitizer and UBSan."""
-    session.notify("cpp", ["asan"])
+    build_and_test(session, "asan")
+
+
+@nox.session
+def tidy(session: nox.Session) -> None:
+    """The C++ core through clang-tidy; what it finds is an error."""
+    session.install("cmake>=3.24", "ninja", "clang-tidy==23.1.*")
+    session.run("cmake", "--preset", "tidy")
+    session.run("cmake", "--build", "--preset", "tidy")
+
+
+@nox.session
+def stubs(session: nox.Session) -> None:
+    """The stub of the native module against the module."""
+    session.install(".", "pybind11-stubgen>=2.5")
+    session.run("python", "scripts/check_stubs.py")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Ratios against fork() and gcore."""
+    """Ratios against fork() and gcore; needs the target programs (session cpp)."""
     session.install(".")
     session.run("python", "benchmarks/run.py", *session.posargs)

@@ -115,8 +115,10 @@ def test_an_exception_of_the_callback_ends_the_dump(start, placement, tmp_path):
 
 def test_ctrl_c(start, placement, tmp_path):
     target = start("memory", 2048)
+    # Whoever starts the tests in the background may have them ignore SIGINT; Python then leaves it so.
     code = """
-import sys, snapcore
+import signal, sys, snapcore
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     snapcore.dump(int(sys.argv[1]), sys.argv[2], 2, progress=lambda *a: print(*a, flush=True))
 except KeyboardInterrupt:
@@ -259,6 +261,7 @@ def test_the_command(start, tmp_path):
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "exists" in refused.stderr
+    assert "--force" in refused.stderr
     by_name = subprocess.run(
         [
             sys.executable,
@@ -279,10 +282,37 @@ def test_the_command(start, tmp_path):
     assert "stood still" in by_name.stdout
     (named,) = tmp_path.glob(f"snapcore-memory_target.{target.pid}.*.dmp")
     assert named.stat().st_size > 0
-    gone = subprocess.run(
-        [sys.executable, "-m", "snapcore", "dump", "2147483647"], capture_output=True, check=False
+    for nobody in ("2147483647", "02147483647", "no-such-program"):
+        gone = subprocess.run(
+            [sys.executable, "-m", "snapcore", "dump", nobody], capture_output=True, check=False
+        )
+        assert gone.returncode == 4, gone.stderr
+
+
+def test_a_name_that_several_have_is_a_question_of_usage(start):
+    pids = sorted(start("memory", 1).pid for _ in range(2))
+    done = subprocess.run(
+        [sys.executable, "-m", "snapcore", "dump", "memory_target"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert gone.returncode == 4
+    assert done.returncode == 2
+    assert ", ".join(map(str, pids)) in done.stderr
+
+
+def test_a_path_that_the_terminal_cannot_show(start, tmp_path):
+    target = start("memory", 1)
+    path = tmp_path / "übergröße.dmp"
+    done = subprocess.run(
+        [sys.executable, "-m", "snapcore", "dump", str(target.pid), "-o", str(path)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\xfcbergr" in done.stdout
+    assert path.exists()
 
 
 def test_dumps_of_two_targets_at_once(start, tmp_path):

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
 
 import pytest
 from conftest import children, kill, state, wait_until
+
+import snapcore
 
 KILLS = 200
 
@@ -43,6 +46,17 @@ def start_caller(pid: int, placement: str) -> subprocess.Popen[bytes]:
     return caller
 
 
+def seconds_of_a_capture(pid: int) -> float:
+    """How long one takes here and now, from the start of the tracer to its end."""
+    taken = []
+    for _ in range(15):
+        started = time.monotonic()
+        with snapcore.capture(pid, snapcore.CaptureFlags.DOCUMENTED):
+            pass
+        taken.append(time.monotonic() - started)
+    return statistics.median(taken)
+
+
 def no_clone_runs(pid: int) -> bool:
     """Zombies may be left by a kill; a clone that runs, or hangs in a stop, may not."""
     return all(state(child) in ("Z", "gone") for child in children(pid))
@@ -63,9 +77,11 @@ def is_unharmed(target) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["sleepers", "sleepers_static"])
-def test_200_kills_of_the_tracer(start, request, tmp_path, program):
+def test_200_kills_of_the_tracer(start, request, tmp_path, monkeypatch, program):
     request.node.may_leave_zombie = True
+    monkeypatch.setenv("SNAPCORE_TRACER", "helper")
     target = start(program, tmp_path)
+    span = seconds_of_a_capture(target.pid)
     caller = start_caller(target.pid, "helper")
     pick = random.Random(1)
     kills = 0
@@ -73,7 +89,7 @@ def test_200_kills_of_the_tracer(start, request, tmp_path, program):
     try:
         while kills < KILLS:
             assert time.monotonic() < deadline
-            time.sleep(pick.uniform(0, 0.006))
+            time.sleep(pick.uniform(0, span))
             tracers = tracers_of(caller.pid)
             if tracers:
                 kill(tracers[0])
@@ -86,7 +102,7 @@ def test_200_kills_of_the_tracer(start, request, tmp_path, program):
         caller.communicate()
     is_unharmed(target)
     # A zombie is what a kill leaves behind once the clone was made: proof that not all of them came too early or too late.
-    assert len(children(target.pid)) >= 2
+    assert len(children(target.pid)) > KILLS // 20
 
 
 @pytest.mark.slow
@@ -123,8 +139,6 @@ for _ in range(kills):
 
 
 def test_a_killed_tracer_is_an_error_and_its_zombie_is_collected(start, tmp_path, monkeypatch):
-    import snapcore
-
     monkeypatch.setenv("SNAPCORE_TRACER", "helper")
     target = start("sleepers", tmp_path)
     snap = snapcore.capture(target.pid)

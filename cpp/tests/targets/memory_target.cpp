@@ -16,25 +16,31 @@
 namespace {
 
 std::atomic<std::int64_t> largest_gap_ns{0};
+std::atomic<std::uint64_t> looks{0};
 std::atomic<bool> measuring{false};
 
-// Spins and notes the longest time between two looks at the clock.
+// Spins and notes the longest time between two looks at the clock; idle, and so free of cost, while
+// nothing is measured.
 void meter() {
-    std::int64_t last = target::now_ns();
     for (;;) {
-        const std::int64_t now = target::now_ns();
-        if (measuring.load(std::memory_order_relaxed)) {
-            const std::int64_t gap = now - last;
-            if (gap > largest_gap_ns.load(std::memory_order_relaxed)) largest_gap_ns.store(gap);
-        } else if (now - last < 1'000'000) {
-            // Idle, so that the target costs no processor while nothing is measured.
-            timespec rest{0, 1'000'000};
-            nanosleep(&rest, nullptr);
-            last = target::now_ns();
-            continue;
+        measuring.wait(false);
+        std::int64_t last = target::now_ns();
+        while (measuring.load(std::memory_order_relaxed)) {
+            const std::int64_t now = target::now_ns();
+            if (now - last > largest_gap_ns.load(std::memory_order_relaxed)) {
+                largest_gap_ns.store(now - last);
+            }
+            last = now;
+            looks.fetch_add(1);
         }
-        last = now;
     }
+}
+
+// What happened before the call has been seen by the meter after it, however late it gets a
+// processor.
+void wait_for_meter() {
+    const std::uint64_t before = looks;
+    while (looks < before + 2) sched_yield();
 }
 
 std::atomic<bool> writing{false};
@@ -109,13 +115,13 @@ int main(int argc, char** argv) {
         .print();
     target::serve([&](const std::string& command) {
         if (command == "measure") {
-            largest_gap_ns = 0;
             measuring = true;
-            timespec rest{0, 5'000'000};
-            nanosleep(&rest, nullptr);
+            measuring.notify_one();
+            wait_for_meter();
             largest_gap_ns = 0;
             target::Json().print();
         } else if (command == "gap") {
+            wait_for_meter();
             const std::int64_t gap = largest_gap_ns;
             measuring = false;
             target::Json().add("gap_ns", static_cast<std::uint64_t>(gap)).print();

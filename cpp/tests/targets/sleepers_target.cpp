@@ -20,12 +20,15 @@
 #include <mutex>
 #include <thread>
 
+#include "held_registers.h"
 #include "target.h"
 
 namespace {
 
 std::atomic<std::uint64_t> counter{0}, rounds{0}, violations{0}, interrupted{0}, signals_handled{0},
-    child_signals{0};
+    child_signals{0}, queued_signals{0};
+std::atomic<bool> disorder{false};
+std::atomic<int> counter_tid{0};
 std::mutex report_mutex;
 std::string report;
 
@@ -40,6 +43,19 @@ void name(const char* text) {
 }
 
 constexpr std::int64_t kSleep = 40'000'000;
+
+// Sent to the counter with the numbers 1, 2, 3 ...
+int queued_signal() {
+    return SIGRTMIN + 1;
+}
+
+// No lock and no allocation: it runs as a signal handler.
+void count_queued(int, siginfo_t* info, void*) {
+    if (info->si_value.sival_int != static_cast<int>(++queued_signals)) {
+        ++violations;
+        disorder = true;
+    }
+}
 
 // Runs `call` for ever; it must return `expected` with no error and not before kSleep.
 template <class Call>
@@ -79,6 +95,8 @@ void forever(const char* text, Call call) {
 
 const timespec kShort{0, kSleep};
 
+// Descriptors are opened here and not by the threads: all are there when the target says that it is
+// ready.
 void start() {
     std::thread([] {
         sleeper("nanosleep", 0, [] { return syscall(SYS_nanosleep, &kShort, nullptr); });
@@ -110,30 +128,30 @@ void start() {
             return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
         });
     }).detach();
+    static int ends[2];
+    if (pipe(ends) != 0) _exit(3);
     std::thread([] {
-        static int ends[2];
-        if (pipe(ends) != 0) _exit(3);
         forever("read", [] {
             char c;
             return read(ends[0], &c, 1);
         });
     }).detach();
+    static const int epoll = epoll_create1(0);
     std::thread([] {
-        static const int epoll = epoll_create1(0);
         forever("epoll_wait", [] {
             epoll_event event;
             return epoll_wait(epoll, &event, 1, -1);
         });
     }).detach();
+    static const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        listen(listener, 1) != 0)
+        _exit(3);
     std::thread([] {
-        const int listener = socket(AF_INET, SOCK_STREAM, 0);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-            listen(listener, 1) != 0)
-            _exit(3);
-        forever("accept", [listener] { return accept(listener, nullptr, nullptr); });
+        forever("accept", [] { return accept(listener, nullptr, nullptr); });
     }).detach();
     std::thread([] {
         sigset_t set;
@@ -144,16 +162,19 @@ void start() {
     }).detach();
     std::thread([] {
         name("counter");
-        // A value that lives in a register and one in a vector register must both survive.
-        std::uint64_t a = 0;
-        double b = 0;
-        for (;;) {
-            ++a;
-            b += 1;
-            if (static_cast<std::uint64_t>(b) != a) violation("counter registers differ");
-            counter.store(a, std::memory_order_relaxed);
+        // In user code, so it is the thread that a tracer would have make calls, and the only one
+        // that takes signals of its own.
+        sigset_t queued;
+        sigemptyset(&queued);
+        sigaddset(&queued, queued_signal());
+        pthread_sigmask(SIG_UNBLOCK, &queued, nullptr);
+        counter_tid = target::tid();
+        for (std::uint64_t round = 1;; ++round) {
+            if (!target::registers_hold(round)) violation("registers of the counter changed");
+            counter.store(round, std::memory_order_relaxed);
         }
     }).detach();
+    while (counter_tid == 0) sched_yield();
 }
 
 // Things that a copy of the descriptor table elsewhere would disturb.
@@ -236,6 +257,8 @@ void check() {
         .add("counter", counter.load())
         .add("rounds", rounds.load())
         .add("signals", signals_handled.load())
+        .add("queued_signals", queued_signals.load())
+        .add("disorder", std::uint64_t{disorder.load()})
         .add("child_signals", child_signals.load())
         .add("children", static_cast<std::uint64_t>(child < 0 ? 0 : 1))
         .add("wait_errno", static_cast<std::uint64_t>(wait_errno))
@@ -252,9 +275,14 @@ int main(int argc, char** argv) {
     sigset_t all, usr2;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    struct sigaction numbered{};
+    numbered.sa_flags = SA_SIGINFO | SA_RESTART;
+    numbered.sa_sigaction = count_queued;
+    sigaction(queued_signal(), &numbered, nullptr);
     start();
     sigemptyset(&usr2);
     sigaddset(&usr2, SIGUSR2);
+    sigaddset(&usr2, queued_signal());
     pthread_sigmask(SIG_SETMASK, &usr2, nullptr);
     struct sigaction action{};
     action.sa_flags = SA_RESTART;
@@ -264,7 +292,11 @@ int main(int argc, char** argv) {
     sigaction(SIGRTMIN, &action, nullptr);
     action.sa_handler = [](int) { ++child_signals; };
     sigaction(SIGCHLD, &action, nullptr);
-    target::Json().add("pid", static_cast<std::uint64_t>(getpid())).print();
+    target::Json()
+        .add("pid", static_cast<std::uint64_t>(getpid()))
+        .add("counter", static_cast<std::uint64_t>(counter_tid.load()))
+        .add("queued", static_cast<std::uint64_t>(queued_signal()))
+        .print();
     target::serve([](const std::string& command) {
         if (command == "check") {
             check();

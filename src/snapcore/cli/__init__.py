@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from typing import TYPE_CHECKING
 
 import snapcore
 from snapcore.cli.dump import DumpCommand
 from snapcore.cli.exit_codes import ExitCode, exit_code_of
+from snapcore.cli.target import NoSuchProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A path, or a process's name, may be anything; the terminal's encoding may be ASCII.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     command = next(c for c in _COMMANDS if c.name == arguments.command)
     try:
@@ -62,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("snapcore: interrupted; the target runs and no file was left", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except (OSError, ValueError, LookupError) as error:
+    except FileExistsError as error:
+        print(f"snapcore: {error}; --force replaces it", file=sys.stderr)
+        return exit_code_of(error)
+    except (OSError, ValueError, NoSuchProcess) as error:
         print(f"snapcore: {error}", file=sys.stderr)
         return exit_code_of(error)

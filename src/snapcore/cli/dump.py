@@ -166,8 +166,10 @@ class DumpCommand:
             print(json.dumps({"schema": _SCHEMA, "pid": pid, **asdict(result)}, sort_keys=True))
         elif not arguments.quiet:
             _print_summary(pid, result)
-        warned = any(d.severity == "warning" for d in result.diagnostics)
-        return ExitCode.WARNINGS if warned else ExitCode.OK
+        warnings = [d.message for d in result.diagnostics if d.severity == "warning"]
+        for warning in () if arguments.quiet else warnings:
+            print(f"snapcore: warning: {warning}", file=sys.stderr)
+        return ExitCode.WARNINGS if warnings else ExitCode.OK
 
 
 def _output_path(output: str | None, pid: int) -> str:
@@ -202,9 +204,6 @@ def _print_summary(pid: int, result: DumpResult) -> None:
     )
     if result.bytes_not_of_the_instant:
         print(f"  {_size(result.bytes_not_of_the_instant)} of shared memory is not of the instant")
-    for diagnostic in result.diagnostics:
-        if diagnostic.severity == "warning":
-            print(f"snapcore: warning: {diagnostic.message}", file=sys.stderr)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 
+from snapcore.cli.target import NoSuchProcess
 from snapcore.errors import AccessDenied, ProcessGone
 
 __all__ = ["ExitCode", "exit_code_of"]
@@ -37,7 +38,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
     """
     if isinstance(error, AccessDenied):
         return ExitCode.ACCESS_DENIED
-    if isinstance(error, (ProcessGone, LookupError)):
+    if isinstance(error, (ProcessGone, NoSuchProcess)):
         return ExitCode.NO_SUCH_PROCESS
     if isinstance(error, ValueError):
         return ExitCode.USAGE

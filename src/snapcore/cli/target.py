@@ -6,7 +6,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["find_process", "process_name"]
+__all__ = ["NoSuchProcess", "find_process", "process_name"]
+
+
+class NoSuchProcess(LookupError):
+    """No process has the name that was given."""
+
 
 _PROC = Path("/proc")
 
@@ -50,9 +55,13 @@ def find_process(text: str) -> int:
 
     Raises
     ------
-    LookupError
-        If no process has the name, or several have; the text lists them.
+    NoSuchProcess
+        If no process has the name.
+    ValueError
+        If several have it; the text lists them.
     """
+    if text.isdecimal():
+        return int(text)
     try:
         return int(text, 0)
     except ValueError:
@@ -72,7 +81,7 @@ def find_process(text: str) -> int:
         return found[0]
     if not found:
         message = f"no process is called {text!r}"
-        raise LookupError(message)
+        raise NoSuchProcess(message)
     pids = ", ".join(map(str, sorted(found)))
     message = f"{len(found)} processes are called {text!r}: {pids}; give one of these ids"
-    raise LookupError(message)
+    raise ValueError(message)
