@@ -121,28 +121,46 @@ def stacks(sizes: list[int], runs: int, folder: Path) -> None:
 def against_gcore(sizes: list[int], runs: int, folder: Path) -> None:
     """Full dumps: whole time and pause against gcore, in turn."""
     print(f"\n### Full dump against gcore, medians, to {folder_kind(folder)}\n")
-    print("| target | snapcore | gcore | gcore / snapcore | pause | gcore's pause | ratio |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| target | snapcore | gcore | floor | gcore / snapcore | gcore / floor | snapcore / floor "
+        "| pause | gcore's pause | ratio |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for mib in sizes:
         with target(mib, "threads=5") as t:
-            ours, theirs, our_pause, their_pause = [], [], [], []
+            ours, theirs, floors, our_pause, their_pause = [], [], [], [], []
             for _ in range(runs):
                 result = snapcore.dump(t.pid, folder / "g.dmp", FULL, overwrite=True, max_pause=30)
                 our_pause.append(result.pause_ns / 1e6)
                 ours.append(result.elapsed_ns / 1e9)
                 (folder / "g.dmp").unlink()
                 theirs.append(gcore(t.pid, folder))
+                floors.append(own_pwrite(mib, folder))
             # A thread that spins to measure the pause would take a processor from whichever tool lets the target run.
             for _ in range(runs):
                 t.ask("measure")
                 gcore(t.pid, folder)
                 their_pause.append(t.ask("gap")["gap_ns"] / 1e6)
             print(
-                f"| {mib} MiB | {middle(ours):.2f} s | {middle(theirs):.2f} s | {middle(theirs) / middle(ours):.1f} "
+                f"| {mib} MiB | {middle(ours):.2f} s | {middle(theirs):.2f} s | {middle(floors):.2f} s "
+                f"| {middle(theirs) / middle(ours):.1f} | {middle(theirs) / middle(floors):.1f} "
+                f"| {middle(ours) / middle(floors):.1f} "
                 f"| {middle(our_pause):.1f} ms | {middle(their_pause):.0f} ms "
                 f"| {middle(their_pause) / middle(our_pause):.0f} |",
                 flush=True,
             )
+
+
+def own_pwrite(mib: int, folder: Path) -> float:
+    """Seconds that writing as much of one's own memory takes: no dump can end sooner by copying."""
+    piece = os.urandom(4096) * 256
+    start = time.monotonic()
+    with (folder / "floor").open("wb", buffering=0) as file:
+        for _ in range(mib):
+            file.write(piece)
+    elapsed = time.monotonic() - start
+    (folder / "floor").unlink()
+    return elapsed
 
 
 def gcore(pid: int, folder: Path) -> float:
