@@ -39,8 +39,18 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def struct_of_optionals(name: str, columns) -> list[str]:
-    lines = [f"struct {name} {{"]
+def stem_of(table: str) -> str:
+    return "".join(word.capitalize() for word in table[:-1].split("_"))
+
+
+def base_of(table: str, tables) -> str | None:
+    """The table whose columns are the last ones of this, if there is one."""
+    columns = tables[table]
+    return next((n for n, c in tables.items() if n != table and columns[-len(c) :] == c), None)
+
+
+def struct_of_optionals(name: str, columns, base: str = "") -> list[str]:
+    lines = [f"struct {name}{base} {{"]
     lines += [
         f"    std::optional<{CPP_TYPES[c.dtype]}> {c.name}{{}};  // {c.meaning}" for c in columns
     ]
@@ -55,8 +65,13 @@ def tables_header(dtypes: ModuleType) -> str:
         "namespace snapcore {\n",
     ]
     for table, columns in dtypes.TABLES.items():
-        stem = table[:-1].capitalize()
-        out += [*struct_of_optionals(f"{stem}Row", columns), "};\n"]
+        stem, base = stem_of(table), base_of(table, dtypes.TABLES)
+        if base is None:
+            out += struct_of_optionals(f"{stem}Row", columns)
+        else:
+            own = columns[: -len(dtypes.TABLES[base])]
+            out += struct_of_optionals(f"{stem}Row", own, f" : {stem_of(base)}Row")
+        out.append("};\n")
         out.append(f"struct {stem}Table {{")
         for c in columns:
             kind = "StringColumn" if c.dtype == "str" else f"Column<{CPP_TYPES[c.dtype]}>"
@@ -111,7 +126,7 @@ def context_checks_header(dtypes: ModuleType) -> str:
         BANNER.format("dtypes.py") + "#include <cstddef>\n",
         '#include "minidump/raw.h"\n#include "snapshot/context.h"\n',
         "namespace snapcore {\n",
-        "static_assert(kAmd64ContextSize == sizeof(minidump::raw::CONTEXT_AMD64));",
+        "static_assert(kAmd64ContextSize == sizeof(minidump::raw::Amd64Context));",
         (
             "static_assert(kAmd64ContextSize + sizeof(ContextExtension) =="
             f" {dtypes.CONTEXT_AMD64_SIZE});"
@@ -122,7 +137,7 @@ def context_checks_header(dtypes: ModuleType) -> str:
         if extension != field.member:
             where = f"kAmd64ContextSize + offsetof(ContextExtension, {extension})"
         else:
-            where = f"offsetof(minidump::raw::CONTEXT_AMD64, {field.member})"
+            where = f"offsetof(minidump::raw::Amd64Context, {field.member})"
         out.append(f"static_assert({where} == {field.offset});")
     out.append("\n}  // namespace snapcore\n")
     return "\n".join(out)

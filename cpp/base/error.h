@@ -22,7 +22,7 @@ enum class ErrorKind : std::uint8_t {
     kUnsupported,      // Unsupported
     kCancelled,        // KeyboardInterrupt is raised by the caller who cancelled
     kInvalidArgument,  // ValueError
-    kFile,             // OSError of the errno, with the path (FileExistsError, ...)
+    kFile,             // OSError of the number, with the path (FileExistsError, ...)
     kFormat,           // DumpFormatError
 };
 
@@ -41,7 +41,18 @@ public:
                             std::string_view call,
                             std::string_view detail = {},
                             std::uint32_t pid = 0);
+    // The same for Win32 errors (ERROR_ACCESS_DENIED, ERROR_TIMEOUT, ERROR_NOT_SUPPORTED, ...).
+    static Error from_win32(std::uint32_t code,
+                            std::string_view call,
+                            std::string_view detail = {},
+                            std::uint32_t pid = 0);
+    // Keeps the HRESULT; the kind comes from the Win32 error inside, where there is one.
+    static Error from_hresult(std::uint32_t code,
+                              std::string_view call,
+                              std::string_view detail = {},
+                              std::uint32_t pid = 0);
     static Error file(int code, std::string_view call, std::string_view path);
+    static Error file_win32(std::uint32_t code, std::string_view call, std::string_view path);
     static Error invalid_argument(std::string_view message);
     static Error unsupported(std::string_view call, std::string_view detail, std::uint32_t pid = 0);
 
@@ -61,5 +72,13 @@ private:
     std::string detail_;
     std::uint32_t pid_;
 };
+
+// The operating system's text for one of its own numbers (UTF-8); empty where it has none.
+std::string os_error_text(ErrorDomain domain, std::int64_t code);
+
+// The Win32 error inside an HRESULT (0x8007xxxx), or 0.
+constexpr std::uint32_t win32_of_hresult(std::uint32_t code) {
+    return (code & 0xffff0000) == 0x80070000 ? code & 0xffff : 0;
+}
 
 }  // namespace snapcore

@@ -25,6 +25,10 @@ public:
     virtual void release(std::uint64_t offset, std::uint64_t size) = 0;
     // Sets the length; bytes never written read as zeros and take no space.
     virtual void set_size(std::uint64_t size) = 0;
+    // Reads back; returns how many bytes there were before the end. Throws ErrorKind::kFile.
+    virtual std::size_t read(std::uint64_t offset, std::span<std::byte> out) = 0;
+    // The descriptor or HANDLE, for a function of the OS that writes by itself; still owned here.
+    virtual std::intptr_t native_handle() = 0;
     virtual std::uint64_t size() = 0;
     // Bytes that the file takes on the disk (holes not counted).
     virtual std::uint64_t allocated_size() = 0;

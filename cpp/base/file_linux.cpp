@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// call                       | purpose                                     | can block on
-// open O_TMPFILE             | a file without a name: nothing is left even after SIGKILL | the file
-// system open O_CREAT|O_EXCL        | the same with a temporary name, where the file system has no
-// O_TMPFILE | the file system pwrite, fallocate, ftruncate | contents | the disk, the page cache's
-// limits linkat, renameat2          | the name, at the end                        | the file system
+// clang-format off
+// call                                 | purpose                                                       | can block on
+// open O_TMPFILE                       | a file without a name: nothing is left even after SIGKILL     | the file system
+// open O_CREAT|O_EXCL                  | the same with a temporary name, where there is no O_TMPFILE   | the file system
+// pwrite, pread, fallocate, ftruncate  | contents                                                      | the disk, the page cache's limits
+// linkat, renameat2                    | the name, at the end                                          | the file system
+// clang-format on
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/random.h>
@@ -88,6 +90,23 @@ public:
             bytes = bytes.subspan(static_cast<std::size_t>(n));
         }
     }
+
+    std::size_t read(std::uint64_t offset, std::span<std::byte> out) override {
+        std::size_t done = 0;
+        while (done < out.size()) {
+            const ssize_t n = ::pread(file_.get(),
+                                      out.data() + done,
+                                      out.size() - done,
+                                      static_cast<off_t>(offset + done));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) throw Error::file(errno, "pread", path_);
+            if (n == 0) break;
+            done += static_cast<std::size_t>(n);
+        }
+        return done;
+    }
+
+    std::intptr_t native_handle() override { return file_.get(); }
 
     void allocate(std::uint64_t offset, std::uint64_t size) override {
         // tmpfs clears the pages that it allocates ahead, which costs more than it saves.

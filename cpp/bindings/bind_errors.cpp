@@ -43,9 +43,12 @@ void raise(const Error& error, const py::handle& cancelled) {
         case ErrorKind::kFile: {
             // OSError itself chooses FileExistsError, FileNotFoundError, ... by the number.
             const auto code = static_cast<int>(error.code());
-            const py::object text = py::module_::import("os").attr("strerror")(code);
-            const py::object raised =
-                py::handle(PyExc_OSError)(code, text, path_object(error.detail()));
+            const py::str text(os_error_text(error.domain(), code));
+            const py::object path = path_object(error.detail());
+            // On Windows the fourth argument is the number, and the first follows from it.
+            const bool win32 = error.domain() == ErrorDomain::kWin32;
+            const py::object raised = win32 ? py::handle(PyExc_OSError)(0, text, path, code)
+                                            : py::handle(PyExc_OSError)(code, text, path);
             py::set_error(py::type::of(raised), raised);
             return;
         }

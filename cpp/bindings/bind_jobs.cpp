@@ -34,7 +34,9 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
                                           std::int64_t max_pause_ns,
                                           int memory,
                                           bool stop,
-                                          int placement) {
+                                          int placement,
+                                          bool live_fallback,
+                                          bool debug_privilege) {
     CaptureOptions options;
     options.pid = pid;
     options.flags = flags;
@@ -44,6 +46,8 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
     options.memory = static_cast<MemorySource>(memory);
     options.stop = stop;
     options.placement = static_cast<TracerPlacement>(placement);
+    options.live_fallback = live_fallback;
+    options.debug_privilege = debug_privilege;
     return std::make_unique<CaptureJob>(
         [options](Control& control) { return capture_process(options, control); });
 }
@@ -60,6 +64,8 @@ std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
                                     std::int64_t max_pause_ns,
                                     std::uint64_t shared_budget,
                                     int placement,
+                                    bool live_fallback,
+                                    bool debug_privilege,
                                     std::shared_ptr<Snapshot> snapshot) {
     DumpRequest request;
     request.capture.pid = pid;
@@ -68,6 +74,8 @@ std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
     request.capture.max_pause_ns = max_pause_ns;
     request.capture.shared_budget_bytes = shared_budget;
     request.capture.placement = static_cast<TracerPlacement>(placement);
+    request.capture.live_fallback = live_fallback;
+    request.capture.debug_privilege = debug_privilege;
     request.capture_given = capture_flags.has_value();
     request.dump.flags = dump_flags;
     request.dump.comment = std::move(comment);
@@ -113,7 +121,9 @@ void bind_jobs(py::module_& module) {
              py::arg("max_pause_ns"),
              py::arg("memory"),
              py::arg("stop"),
-             py::arg("placement"))
+             py::arg("placement"),
+             py::arg("live_fallback"),
+             py::arg("debug_privilege"))
         .def("result", &CaptureJob::result, py::call_guard<py::gil_scoped_release>());
     bind_job<DumpJob>(module, "DumpJob")
         .def(py::init(&start_dump),
@@ -129,6 +139,8 @@ void bind_jobs(py::module_& module) {
              py::arg("max_pause_ns"),
              py::arg("shared_budget"),
              py::arg("placement"),
+             py::arg("live_fallback"),
+             py::arg("debug_privilege"),
              py::arg("snapshot"))
         .def("result", [](DumpJob& job) {
             const DumpOutcome outcome = [&] {

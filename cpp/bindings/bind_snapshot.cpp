@@ -75,6 +75,12 @@ void bind_snapshot(py::module_& module) {
              [](Snapshot& s) { return columns_of(without_gil([&] { return s.regions(); })); })
         .def("modules",
              [](Snapshot& s) { return columns_of(without_gil([&] { return s.modules(); })); })
+        .def("auxiliary_pages",
+             [](Snapshot& s) {
+                 return columns_of(without_gil([&] { return s.auxiliary_pages(); }));
+             })
+        .def("handle_trace",
+             [](Snapshot& s) { return py::bytes(without_gil([&] { return s.handle_trace(); })); })
         .def("contexts",
              [](Snapshot& s) { return contexts_of(without_gil([&] { return s.contexts(); })); })
         .def("read", &read, py::arg("address"), py::arg("size"))

@@ -16,6 +16,7 @@ namespace snapcore::bindings {
 void bind_errors(pybind11::module_& module);
 void bind_snapshot(pybind11::module_& module);
 void bind_jobs(pybind11::module_& module);
+void bind_system(pybind11::module_& module);
 
 // (severity, code, message, call, domain, error, subject) each.
 pybind11::list to_python(const Diagnostics& diagnostics);
@@ -28,6 +29,8 @@ extern template pybind11::list columns_of(const std::shared_ptr<const ThreadTabl
 extern template pybind11::list columns_of(const std::shared_ptr<const HandleTable>&);
 extern template pybind11::list columns_of(const std::shared_ptr<const RegionTable>&);
 extern template pybind11::list columns_of(const std::shared_ptr<const ModuleTable>&);
+extern template pybind11::list columns_of(const std::shared_ptr<const AuxiliaryPageTable>&);
+extern template pybind11::list columns_of(const std::shared_ptr<const SystemHandleTable>&);
 
 pybind11::dict contexts_of(const std::shared_ptr<const ContextTable>& table);
 

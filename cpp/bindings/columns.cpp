@@ -70,6 +70,8 @@ template py::list columns_of(const std::shared_ptr<const ThreadTable>&);
 template py::list columns_of(const std::shared_ptr<const HandleTable>&);
 template py::list columns_of(const std::shared_ptr<const RegionTable>&);
 template py::list columns_of(const std::shared_ptr<const ModuleTable>&);
+template py::list columns_of(const std::shared_ptr<const AuxiliaryPageTable>&);
+template py::list columns_of(const std::shared_ptr<const SystemHandleTable>&);
 
 py::dict contexts_of(const std::shared_ptr<const ContextTable>& table) {
     const py::capsule owner = owner_of(table);

@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module) {
     snapcore::bindings::bind_errors(module);
     snapcore::bindings::bind_snapshot(module);
     snapcore::bindings::bind_jobs(module);
+    snapcore::bindings::bind_system(module);
 }

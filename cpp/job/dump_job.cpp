@@ -18,6 +18,7 @@ struct Captured {
 Captured capture_for(const DumpRequest& request, Control& control) {
     CaptureOptions options = request.capture;
     options.flags |= capture_flags_for_dump(request.dump.flags);
+    options.for_dump = !request.capture_given;
     options.memory = request.method == Method::kLive ? MemorySource::kLive
                      : request.capture_given         ? MemorySource::kClone
                                                      : memory_for_dump(request.dump.flags);

@@ -174,7 +174,8 @@ struct XMM_SAVE_AREA32 {
     std::uint32_t MxCsr, MxCsr_Mask;
     std::uint8_t FloatRegisters[8][16], XmmRegisters[16][16], Reserved4[96];
 };
-struct CONTEXT_AMD64 {
+// CONTEXT of x86-64; the SDK uses its long name as a macro.
+struct Amd64Context {
     std::uint64_t P1Home, P2Home, P3Home, P4Home, P5Home, P6Home;
     std::uint32_t ContextFlags, MxCsr;
     std::uint16_t SegCs, SegDs, SegEs, SegFs, SegGs, SegSs;
@@ -219,16 +220,16 @@ static_assert(sizeof(SNAPCORE_RANGE_LIST) == 16);
 static_assert(sizeof(SNAPCORE_RANGE) == 24);
 static_assert(sizeof(XMM_SAVE_AREA32) == 512);
 static_assert(offsetof(XMM_SAVE_AREA32, XmmRegisters) == 160);
-static_assert(sizeof(CONTEXT_AMD64) == 1232);
-static_assert(offsetof(CONTEXT_AMD64, ContextFlags) == 48);
-static_assert(offsetof(CONTEXT_AMD64, MxCsr) == 52);
-static_assert(offsetof(CONTEXT_AMD64, SegCs) == 56);
-static_assert(offsetof(CONTEXT_AMD64, EFlags) == 68);
-static_assert(offsetof(CONTEXT_AMD64, Dr0) == 72);
-static_assert(offsetof(CONTEXT_AMD64, Rax) == 120);
-static_assert(offsetof(CONTEXT_AMD64, Rip) == 248);
-static_assert(offsetof(CONTEXT_AMD64, FltSave) == 256);
-static_assert(offsetof(CONTEXT_AMD64, VectorRegister) == 768);
-static_assert(offsetof(CONTEXT_AMD64, LastExceptionFromRip) == 1224);
+static_assert(sizeof(Amd64Context) == 1232);
+static_assert(offsetof(Amd64Context, ContextFlags) == 48);
+static_assert(offsetof(Amd64Context, MxCsr) == 52);
+static_assert(offsetof(Amd64Context, SegCs) == 56);
+static_assert(offsetof(Amd64Context, EFlags) == 68);
+static_assert(offsetof(Amd64Context, Dr0) == 72);
+static_assert(offsetof(Amd64Context, Rax) == 120);
+static_assert(offsetof(Amd64Context, Rip) == 248);
+static_assert(offsetof(Amd64Context, FltSave) == 256);
+static_assert(offsetof(Amd64Context, VectorRegister) == 768);
+static_assert(offsetof(Amd64Context, LastExceptionFromRip) == 1224);
 
 }  // namespace snapcore::minidump::raw

@@ -29,6 +29,13 @@ struct CaptureOptions {
     // False: tables of a running process, read without stopping it (handles(pid), threads(pid)).
     bool stop = true;
     TracerPlacement placement = TracerPlacement::kAuto;
+    // The flags are what a dump needs and not a caller's own: how the clone is made is left to the
+    // backend.
+    bool for_dump = false;
+    // Windows: serve memory that the clone lacks from the running process; enable SeDebugPrivilege
+    // meanwhile.
+    bool live_fallback = false;
+    bool debug_privilege = false;
 };
 
 struct DumpOptions {

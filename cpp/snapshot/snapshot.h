@@ -50,6 +50,9 @@ public:
     virtual Diagnostics diagnostics() const = 0;
     // Nanoseconds by phase, in order: {"stop", ...}, {"clone", ...}, ...
     virtual std::vector<std::pair<std::string, std::int64_t>> performance() const = 0;
+    // Throw ErrorKind::kUnsupported where the OS has no such thing.
+    virtual std::shared_ptr<const AuxiliaryPageTable> auxiliary_pages();
+    virtual std::string handle_trace();
     // Writes a minidump of this snapshot. Flags that need what was not captured are Error
     // kInvalidArgument.
     virtual DumpStats write_dump(OutputFile& file,
@@ -63,5 +66,17 @@ public:
 // The backend of this OS (linux/ or windows/). Throws Error. `control` may be cancelled while this
 // runs.
 std::shared_ptr<Snapshot> capture_process(const CaptureOptions& options, Control& control);
+
+struct ProcessEntry {
+    std::uint32_t pid = 0;
+    std::string name;        // of the executable, without its folder
+    std::string short_name;  // what the system calls it, which may be cut; empty where it has none
+};
+
+// Every process that this user may see, this one included. Throws Error.
+std::vector<ProcessEntry> list_processes();
+
+// The handles of every process that this user may see; those that refuse are counted.
+std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagnostics);
 
 }  // namespace snapcore

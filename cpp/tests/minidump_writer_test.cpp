@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "generated/flags.h"
 #include "minidump/raw.h"
+#include "minidump/reader/summary.h"
 #include "minidump/writer/writer.h"
 
 using namespace snapcore;
@@ -26,6 +27,13 @@ public:
         std::memcpy(bytes.data() + offset, data.data(), data.size());
         written += data.size();
     }
+    std::size_t read(std::uint64_t offset, std::span<std::byte> out) override {
+        const std::size_t n =
+            offset >= bytes.size() ? 0 : std::min<std::size_t>(out.size(), bytes.size() - offset);
+        std::memcpy(out.data(), bytes.data() + offset, n);
+        return n;
+    }
+    std::intptr_t native_handle() override { return -1; }
     void allocate(std::uint64_t, std::uint64_t) override {}
     void release(std::uint64_t, std::uint64_t) override {}
     void set_size(std::uint64_t size) override { bytes.resize(size); }
@@ -89,7 +97,7 @@ Contents contents(std::uint64_t flags) {
     extension.valid = 1;
     std::byte* const record = contexts->records.data();
     const std::uint64_t rip = 0x1122334455667788;
-    std::memcpy(record + offsetof(raw::CONTEXT_AMD64, Rip), &rip, sizeof rip);
+    std::memcpy(record + offsetof(raw::Amd64Context, Rip), &rip, sizeof rip);
     std::memcpy(record + kAmd64ContextSize, &extension, sizeof extension);
     auto modules = std::make_shared<ModuleTable>();
     ModuleRow module;
@@ -166,9 +174,9 @@ TEST_CASE("writer: threads, names, and a thread without registers") {
     const auto second = w.file.at<raw::MINIDUMP_THREAD>(list.Rva + 52);
     CHECK(first.ThreadContext.DataSize == 1232);
     CHECK(first.ThreadContext.Rva % 16 == 0);
-    CHECK(w.file.at<raw::CONTEXT_AMD64>(first.ThreadContext.Rva).Rip == 0x1122334455667788);
-    CHECK(w.file.at<raw::CONTEXT_AMD64>(second.ThreadContext.Rva).Rip == 0);
-    CHECK(w.file.at<raw::CONTEXT_AMD64>(second.ThreadContext.Rva).ContextFlags == 0x100000);
+    CHECK(w.file.at<raw::Amd64Context>(first.ThreadContext.Rva).Rip == 0x1122334455667788);
+    CHECK(w.file.at<raw::Amd64Context>(second.ThreadContext.Rva).Rip == 0);
+    CHECK(w.file.at<raw::Amd64Context>(second.ThreadContext.Rva).ContextFlags == 0x100000);
     CHECK(first.Stack.StartOfMemoryRange == kStack + 0x80);
     CHECK(first.Stack.Memory.DataSize == 0x1f80);
     CHECK(w.file.at<std::byte>(first.Stack.Memory.Rva) == Pattern::value(kStack));
@@ -310,4 +318,47 @@ TEST_CASE("writer: a full disk and a cancel reach the caller, and there is no si
     cancelled.control.cancelled = true;
     CHECK_THROWS_AS(cancelled.write(c), const Error&);
     CHECK(cancelled.file.at<std::uint32_t>(0) == 0);
+}
+
+namespace {
+
+DumpStats summary(MemoryFile& file) {
+    return summarize(
+        [&](std::uint64_t offset, std::span<std::byte> out) { return file.read(offset, out); },
+        file.size());
+}
+
+}  // namespace
+
+TEST_CASE("summary: what was written is counted by the file's own numbers") {
+    for (const std::uint64_t flags : {0x1800, 0x802}) {
+        Written w;
+        w.write(contents(flags));
+        const DumpStats stats = summary(w.file);
+        CHECK(stats.threads == w.stats.threads);
+        CHECK(stats.modules == w.stats.modules);
+        CHECK(stats.memory_ranges == w.stats.memory_ranges);
+        CHECK(stats.memory_bytes == w.stats.memory_bytes);
+    }
+}
+
+TEST_CASE("summary: a file that is cut, empty or hostile is refused and never read beyond") {
+    Written w;
+    w.write(contents(0x802));
+    const std::vector<std::byte> whole = w.file.bytes;
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{31}, std::size_t{100}, whole.size() - 1}) {
+        w.file.bytes.assign(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+        CHECK_THROWS_AS(summary(w.file), const Error&);
+    }
+    // Every byte of header and directory, all ones: an exception or an answer, nothing else.
+    for (std::size_t at = 0; at < 512; ++at) {
+        w.file.bytes = whole;
+        w.file.bytes[at] = std::byte{0xff};
+        try {
+            summary(w.file);
+        } catch (const Error& error) {
+            CHECK(error.kind() == ErrorKind::kFormat);
+        }
+    }
 }

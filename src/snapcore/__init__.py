@@ -7,7 +7,7 @@ import logging
 from importlib.metadata import version
 
 from snapcore import _core
-from snapcore.dumping import DumpResult, capture, dump, handles, threads
+from snapcore.dumping import DumpResult, capture, dump, handles, system_handles, threads
 from snapcore.errors import (
     AccessDenied,
     DumpFormatError,
@@ -58,6 +58,7 @@ __all__ = [
     "capture",
     "dump",
     "handles",
+    "system_handles",
     "threads",
 ]
 

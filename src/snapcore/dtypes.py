@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "AUXILIARY_PAGES",
     "CONTEXT_AMD64",
     "CONTEXT_AMD64_SIZE",
     "HANDLES",
     "MODULES",
     "PROCESS",
     "REGIONS",
+    "SYSTEM_HANDLES",
     "TABLES",
     "THREADS",
     "Column",
@@ -547,6 +549,35 @@ MODULES: tuple[Column, ...] = (
     ),
 )
 
+AUXILIARY_PAGES: tuple[Column, ...] = (
+    Column("address", "u8", "address", "start of the page", "PSS_AUXILIARY_PAGE_ENTRY.Address"),
+    Column("size", "u4", "bytes", "size of the page", "PSS_AUXILIARY_PAGE_ENTRY.PageSize"),
+    Column(
+        "captured_at_ns",
+        "i8",
+        _NS,
+        "when it was read",
+        "PSS_AUXILIARY_PAGE_ENTRY.CaptureTime",
+    ),
+    Column("allocation_base", "u8", "address", "start of its allocation", "BasicInformation"),
+    Column("allocation_protect", "u4", "", "PageProtection at allocation", "BasicInformation"),
+    Column("protect", "u4", "", "PageProtection", "BasicInformation"),
+    Column("state", "u4", "", "MemoryState", "BasicInformation"),
+    Column("type", "u4", "", "MemoryType", "BasicInformation"),
+    Column(
+        "contents",
+        "str",
+        "",
+        "its bytes; the raw ones are in categories_bytes",
+        "PSS_AUXILIARY_PAGE_ENTRY.PageContents",
+    ),
+)
+
+SYSTEM_HANDLES: tuple[Column, ...] = (
+    Column("pid", "u4", "", "process that has the handle", "UniqueProcessId"),
+    *HANDLES,
+)
+
 PROCESS: tuple[Column, ...] = (
     Column("pid", "u4", "", "process id", "PSS_PROCESS_INFORMATION.ProcessId", "pid"),
     Column("parent_pid", "u4", "", "parent's process id", "ParentProcessId", "stat field 4"),
@@ -647,6 +678,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "handles": HANDLES,
     "regions": REGIONS,
     "modules": MODULES,
+    "auxiliary_pages": AUXILIARY_PAGES,
+    "system_handles": SYSTEM_HANDLES,
 }
 
 

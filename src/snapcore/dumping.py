@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Progress = Callable[[int, int, str], object]
 
-__all__ = ["DumpResult", "capture", "dump", "handles", "threads"]
+__all__ = ["DumpResult", "capture", "dump", "handles", "system_handles", "threads"]
 
 _METHODS = ("snapshot", "live", "auto")
 _PHASES = ("starting", "capturing", "writing", "finishing", "done")
@@ -166,6 +166,8 @@ def capture(
     context_flags: int = ContextFlags.ALL,
     shared_budget: int = 0,
     max_pause: float = 1.0,
+    live_fallback: bool = False,
+    debug_privilege: bool = False,
 ) -> Snapshot:
     """Take a snapshot of a running process and let it run on.
 
@@ -181,7 +183,13 @@ def capture(
         Bytes of shared writable memory to copy while the target stands still; the rest is read
         later and is not of the instant.
     max_pause : float
-        Seconds after which the target is let go whatever was reached.
+        Seconds after which the target is let go whatever was reached. On Windows a capture cannot be
+        interrupted, and this has no effect.
+    live_fallback : bool
+        Windows: what the clone lacks is read from the running process, and is not of the instant.
+        Linux does so for shared memory anyway.
+    debug_privilege : bool
+        Windows: enable SeDebugPrivilege for the call. Linux has no such thing.
 
     Returns
     -------
@@ -217,6 +225,8 @@ def capture(
         memory=_MEMORY_CLONE if flags & CaptureFlags.VA_CLONE else _MEMORY_NONE,
         stop=True,
         placement=_placement(),
+        live_fallback=bool(live_fallback),
+        debug_privilege=bool(debug_privilege),
     )
     return Snapshot(_run(job))
 
@@ -231,6 +241,8 @@ def _look(pid: int, flags: int) -> _core.Snapshot:
         memory=_MEMORY_NONE,
         stop=False,
         placement=_placement(),
+        live_fallback=False,
+        debug_privilege=False,
     )
     return _run(job)
 
@@ -285,6 +297,24 @@ def threads(pid: int) -> Table:
         native.close()
 
 
+def system_handles() -> Table:
+    """Handles of every process that this user may see. On Linux these are file descriptors.
+
+    Returns
+    -------
+    Table
+        Columns: ``snapcore.dtypes.SYSTEM_HANDLES``; the system runs meanwhile. Its ``diagnostics``
+        count the processes that refuse.
+
+    Notes
+    -----
+    Windows: ``NtQuerySystemInformation`` with ``SystemExtendedHandleInformation``; a name is asked
+    for on a thread of its own, since that can wait for ever. Linux: ``/proc/PID/fd``.
+    """
+    columns, diagnostics = _core.system_handles()
+    return Table("system_handles", columns, diagnostics_from(diagnostics))
+
+
 def dump(
     pid: int,
     path: Path,
@@ -297,6 +327,8 @@ def dump(
     comment: str | None = None,
     timeout: float | None = None,
     max_pause: float = 1.0,
+    live_fallback: bool = False,
+    debug_privilege: bool = False,
 ) -> DumpResult:
     """Write a minidump of a running process, which stands still only for the snapshot.
 
@@ -324,6 +356,8 @@ def dump(
         Seconds for the whole call.
     max_pause : float
         Seconds after which the target is let go whatever was reached.
+    live_fallback, debug_privilege : bool
+        As for :func:`capture`.
 
     Returns
     -------
@@ -360,6 +394,8 @@ def dump(
         comment=comment,
         timeout=timeout,
         max_pause=max_pause,
+        live_fallback=live_fallback,
+        debug_privilege=debug_privilege,
     )
 
 
@@ -385,6 +421,8 @@ def dump_snapshot(
         comment=comment,
         timeout=timeout,
         max_pause=1.0,
+        live_fallback=False,
+        debug_privilege=False,
     )
 
 
@@ -401,6 +439,8 @@ def _dump(
     comment: str | None,
     timeout: float | None,
     max_pause: float,
+    live_fallback: bool,
+    debug_privilege: bool,
 ) -> DumpResult:
     job = _core.DumpJob(
         pid=pid,
@@ -415,6 +455,8 @@ def _dump(
         max_pause_ns=_nanoseconds(max_pause, "max_pause"),
         shared_budget=0,
         placement=_placement(),
+        live_fallback=bool(live_fallback),
+        debug_privilege=bool(debug_privilege),
         snapshot=snapshot,
     )
     return _outcome(_run(job, progress))

@@ -416,32 +416,51 @@ class Snapshot:
         Returns
         -------
         dict of str to int
-            Phase to ns. ``stop`` to ``release`` are the pause; ``tracer`` is the whole call, and
-            ``tables`` what came after it.
+            Phase to ns. On Linux ``stop`` to ``release`` are the pause, ``tracer`` is the whole call,
+            and ``tables`` what came after it. On Windows ``capture`` is the whole call; with
+            ``CaptureFlags.CREATE_MEASURE_PERFORMANCE`` the system's own times of its parts follow.
         """
         return dict(self._native.performance())
 
     def auxiliary_pages(self) -> Table:
-        """Auxiliary pages, which only Windows captures.
+        """Pages that the system keeps about the process, which only Windows captures.
+
+        Returns
+        -------
+        Table
+            Columns: ``snapcore.dtypes.AUXILIARY_PAGES``.
 
         Raises
         ------
         Unsupported
-            On Linux.
+            On Linux; on Windows where none were captured, which is the normal case: no public flag
+            asks for them.
+
+        Notes
+        -----
+        Windows: ``PSS_AUXILIARY_PAGE_ENTRY``.
         """
-        message = "auxiliary pages exist on Windows alone (PSS_WALK_AUXILIARY_PAGES)"
-        raise Unsupported(message, pid=self.pid)
+        return Table("auxiliary_pages", self._native.auxiliary_pages())
 
     def handle_trace(self) -> bytes:
         """The handle trace, which only Windows captures.
 
+        Returns
+        -------
+        bytes
+            As they lie in the trace's section; their layout is not documented.
+
         Raises
         ------
         Unsupported
-            On Linux.
+            On Linux; on Windows without ``CaptureFlags.HANDLE_TRACE``, or where handle tracing is
+            off in the target.
+
+        Notes
+        -----
+        Windows: ``PSS_HANDLE_TRACE_INFORMATION``.
         """
-        message = "handle traces exist on Windows alone (PSS_QUERY_HANDLE_TRACE_INFORMATION)"
-        raise Unsupported(message, pid=self.pid)
+        return self._native.handle_trace()
 
     def close(self) -> None:
         """End the clone. The target notices nothing; tables and arrays stay valid."""

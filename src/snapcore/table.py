@@ -138,15 +138,23 @@ class Table:
     Parameters
     ----------
     name : str
-        ``"threads"``, ``"handles"``, ``"regions"`` or ``"modules"``.
+        One of ``snapcore.dtypes.TABLES``: ``"threads"``, ``"handles"``, ...
     columns : sequence of tuple
         ``(name, values, valid or None)`` or ``(name, codes, categories)`` each.
+    diagnostics : sequence of Diagnostic, optional
+        What went less than perfectly; empty for a table of a snapshot, which has its own.
     """
 
-    __slots__ = ("_columns", "_rows", "_valid", "name")
+    __slots__ = ("_columns", "_rows", "_valid", "diagnostics", "name")
 
-    def __init__(self, name: str, columns: Sequence[tuple[str, NDArray[Any], Any]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        columns: Sequence[tuple[str, NDArray[Any], Any]],
+        diagnostics: Sequence[Any] = (),
+    ) -> None:
         self.name = name
+        self.diagnostics = tuple(diagnostics)
         self._columns: dict[str, NDArray[Any] | StringColumn] = {}
         self._valid: dict[str, NDArray[np.bool_] | None] = {}
         for column, values, extra in columns:
@@ -253,4 +261,4 @@ class Table:
             else:
                 mask = self._valid[name]
                 columns.append((name, np.array(values), None if mask is None else np.array(mask)))
-        return (Table, (self.name, columns))
+        return (Table, (self.name, columns, self.diagnostics))

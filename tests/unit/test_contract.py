@@ -33,8 +33,12 @@ def test_flags_have_the_sdk_values():
 
 def test_tables_are_those_that_dtypes_declares():
     with snapcore.capture(os.getppid()) as snap:
-        for name, columns in dtypes.TABLES.items():
-            table = getattr(snap, name)()
+        tables = {
+            name: getattr(snap, name)() for name in ("threads", "handles", "regions", "modules")
+        }
+        tables["system_handles"] = snapcore.system_handles()
+        for name, table in tables.items():
+            columns = dtypes.TABLES[name]
             assert table.columns == tuple(c.name for c in columns)
             for column in columns:
                 if column.dtype == "str":
@@ -55,7 +59,8 @@ def test_signatures():
     assert str(inspect.signature(snapcore.dump)).replace("'", "") == (
         "(pid: int, path: Path, flags: int = <MiniDumpType.NORMAL: 0>, *, capture: int | None = None, "
         "method: str = snapshot, overwrite: bool = False, progress: Progress | None = None, "
-        "comment: str | None = None, timeout: float | None = None, max_pause: float = 1.0) -> DumpResult"
+        "comment: str | None = None, timeout: float | None = None, max_pause: float = 1.0, "
+        "live_fallback: bool = False, debug_privilege: bool = False) -> DumpResult"
     )
 
 

@@ -69,7 +69,7 @@ void add_thread_list(Metadata& out, const Contents& contents, const MemoryLayout
                                                 : out.append(context, kContextAlignment)};
         if (context.empty()) {
             out.write(static_cast<raw::RVA>(thread.ThreadContext.Rva +
-                                            offsetof(raw::CONTEXT_AMD64, ContextFlags)),
+                                            offsetof(raw::Amd64Context, ContextFlags)),
                       std::uint32_t{0x100000});
         }
         out.write(at, thread);

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+from snapcore import _core
 
 __all__ = ["NoSuchProcess", "find_process", "process_name"]
 
 
 class NoSuchProcess(LookupError):
     """No process has the name that was given."""
-
-
-_PROC = Path("/proc")
 
 
 def process_name(pid: int) -> str:
@@ -30,14 +28,8 @@ def process_name(pid: int) -> str:
         Base name of the executable, the short name where that cannot be read, ``"process"`` where
         neither can.
     """
-    try:
-        return (_PROC / str(pid) / "exe").readlink().name.removesuffix(" (deleted)")
-    except OSError:
-        pass
-    try:
-        return (_PROC / str(pid) / "comm").read_text(errors="replace").strip()
-    except OSError:
-        return "process"
+    names = (os.fsdecode(name) for other, name, _ in _core.list_processes() if other == pid)
+    return next(names, "") or "process"
 
 
 def find_process(text: str) -> int:
@@ -46,7 +38,8 @@ def find_process(text: str) -> int:
     Parameters
     ----------
     text : str
-        As given on the command line.
+        As given on the command line. A name is that of the executable, without ``.exe`` too, or the
+        short one of the kernel, which cuts it at 15 bytes.
 
     Returns
     -------
@@ -66,17 +59,12 @@ def find_process(text: str) -> int:
         return int(text, 0)
     except ValueError:
         pass
-    found = []
-    for entry in _PROC.iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            comm = (entry / "comm").read_text(errors="replace").strip()
-        except OSError:
-            continue  # it ended meanwhile
-        # The kernel cuts comm at 15 bytes; the executable's name is whole.
-        if text in (comm, process_name(int(entry.name))):
-            found.append(int(entry.name))
+    wanted = os.fsencode(text)
+    found = [
+        pid
+        for pid, name, short_name in _core.list_processes()
+        if wanted in (name, short_name, name.removesuffix(b".exe")) and pid != os.getpid()
+    ]
     if len(found) == 1:
         return found[0]
     if not found:

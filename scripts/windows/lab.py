@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Windows build, cross-compiled and run under Wine by a real Windows CPython with the real NumPy.
+
+Usage: python scripts/windows/lab.py setup | build | wheel | test [ARGUMENTS OF PYTEST] | python [ARGUMENTS]
+
+What is downloaded is verified and kept in $SNAPCORE_CACHE (default: ~/.cache/snapcore); everything else lies in build/windows/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BUILD = ROOT / "build" / "windows"
+PYTHON = BUILD / "python"
+WINE = Path("/usr/lib/wine/wine64")
+CACHE = Path(
+    os.environ.get("SNAPCORE_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snapcore"
+)
+# Two modules from one build; they differ in the names of two DLLs.
+VARIANTS = ("production", "stand_in")
+TAG = "cp311-cp311-win_amd64"
+NOT_COPIED = shutil.ignore_patterns(
+    "lib-dynload", "test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib",
+    "tkinter", "turtledemo", "ensurepip", "config-*", "lib2to3",
+)  # fmt: skip
+
+
+def run(*command: str | Path, **options: object) -> None:
+    """Run a command that must succeed; what it said is shown where it does not."""
+    done = subprocess.run(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )  # type: ignore[call-overload]
+    if done.returncode != 0:
+        sys.stderr.buffer.write(done.stdout)
+        sys.exit(f"{command[0]} failed with {done.returncode}")
+
+
+def digest(*paths: Path) -> str:
+    """Hash of the contents of some files."""
+    out = hashlib.sha256()
+    for path in paths:
+        out.update(path.read_bytes())
+    return out.hexdigest()
+
+
+def fetch(requirements: Path, *platform: str) -> Path:
+    """Folder of the wheels that a file of requirements names, verified by pip; downloaded once."""
+    folder = CACHE / f"{requirements.stem}-{digest(requirements)[:16]}"
+    if not folder.exists():
+        print(f"== downloading what {requirements.name} names")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as name:
+            part = Path(name) / "wheels"
+            run(
+                sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", "--only-binary=:all:",
+                "--require-hashes", "-r", requirements, "-d", part, *platform,
+            )  # fmt: skip
+            part.rename(folder)
+    return folder
+
+
+def the_wheel(folder: Path, name: str) -> Path:
+    """The one wheel of a package."""
+    (found,) = folder.glob(f"{name}-*.whl")
+    return found
+
+
+def unpack(wheel: Path, pattern: str, folder: Path) -> None:
+    """Extract the files whose path matches, without their folders."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if re.fullmatch(pattern, name):
+                (folder / name.rpartition("/")[2]).write_bytes(archive.read(name))
+
+
+def windows_path(path: Path) -> str:
+    """As Wine shows the machine's files."""
+    return "Z:" + str(path).replace("/", "\\")
+
+
+def environment() -> dict[str, str]:
+    """For programs under Wine: a prefix of their own, nothing of the machine's Python."""
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "WINE"))
+    }
+    return inherited | {
+        "WINEPREFIX": str(BUILD / "prefix"),
+        "WINEDEBUG": "-all",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def wine(*command: str | Path, extra: dict[str, str] | None = None) -> int:
+    """Run a Windows program; returns its exit code. Its output goes through a pipe, since CPython cannot start on a terminal of Wine's."""
+    with subprocess.Popen(
+        [str(WINE), *map(str, command)],
+        env=environment() | (extra or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.buffer.write(line.replace(b"\r\n", b"\n"))
+            sys.stdout.buffer.flush()
+    return process.returncode
+
+
+def import_library(dll: Path, library: Path) -> None:
+    """What a linker needs to know of a DLL."""
+    listing = subprocess.run(
+        ["x86_64-w64-mingw32-objdump", "-p", dll], capture_output=True, text=True, check=True
+    ).stdout
+    table = listing.partition("[Ordinal/Name Pointer] Table")[2]
+    names = re.findall(
+        r"^\s*\[\s*\d+\] (?:\+base\[\s*\d+\] +[0-9a-f]+ )?(\w+)\s*$", table, re.MULTILINE
+    )
+    definitions = library.with_suffix(".def")
+    definitions.write_text(f"LIBRARY {dll.name}\nEXPORTS\n" + "".join(f"    {n}\n" for n in names))
+    run("x86_64-w64-mingw32-dlltool", "-d", definitions, "-l", library)
+
+
+def setup() -> None:
+    """Put the Windows Python together, once."""
+    if sys.version_info[:2] != (3, 11):
+        sys.exit(
+            "the Windows lane runs python311.dll with the standard library and the headers of the Python that builds: "
+            f"use CPython 3.11, not {sys.version_info.major}.{sys.version_info.minor}"
+        )
+    wheels = fetch(HERE / "requirements.txt", "--platform", "win_amd64", "--python-version", "3.11")
+    headers = fetch(HERE / "headers.txt")
+    made_from = digest(
+        HERE / "requirements.txt",
+        HERE / "headers.txt",
+        *sorted(HERE.glob("*.[ch]")),
+        HERE / "lab.py",
+    )
+    marker = BUILD / "made-from"
+    if marker.exists() and marker.read_text() == made_from + sys.base_prefix:
+        return
+    print("== putting the Windows Python together")
+    for old in (PYTHON, BUILD / "prefix", BUILD / "third_party"):
+        shutil.rmtree(old, ignore_errors=True)
+    PYTHON.mkdir(parents=True)
+    panda = the_wheel(wheels, "panda3d")
+    unpack(panda, r"deploy_libs/python311\.dll", PYTHON)
+    unpack(panda, r"deploy_libs/(?!api-ms-|VCRUNTIME|python311)[^/]+\.(dll|pyd)", PYTHON / "DLLs")
+    unpack(the_wheel(wheels, "msvc_runtime"), r".*/Scripts/(vcruntime|msvcp)140.*\.dll", PYTHON)
+    shutil.copytree(sysconfig.get_path("stdlib"), PYTHON / "Lib", ignore=NOT_COPIED)
+    packages = PYTHON / "Lib" / "site-packages"
+    for wheel in sorted(wheels.glob("*.whl")):
+        if not wheel.name.startswith(("panda3d", "msvc_runtime")):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(packages)
+    run(
+        "x86_64-w64-mingw32-gcc", "-municode", "-O2", "-o", PYTHON / "python.exe", HERE / "python.c"
+    )
+    (PYTHON / "libs").mkdir()
+    import_library(PYTHON / "python311.dll", PYTHON / "libs" / "libpython311.a")
+    shutil.copytree(sysconfig.get_path("include"), PYTHON / "include")
+    shutil.copy(HERE / "pyconfig.h", PYTHON / "include" / "pyconfig.h")
+    unpack(
+        the_wheel(headers, "ziglang"),
+        r".*/any-windows-any/processsnapshot\.h",
+        BUILD / "third_party",
+    )
+    run(WINE, "wineboot", "-i", env=environment(), stdin=subprocess.DEVNULL)
+    run(WINE, "winecfg", "-v", "win10", env=environment(), stdin=subprocess.DEVNULL)
+    marker.write_text(made_from + sys.base_prefix)
+
+
+def build() -> Path:
+    """Cross-compile; returns the folder of the build."""
+    folder = BUILD / "cmake"
+    if not (folder / "build.ninja").exists():
+        run(
+            "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+            f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'windows-x86_64.cmake'}",
+            f"-DSNAPCORE_WINDOWS_PYTHON={PYTHON}", f"-DPython_EXECUTABLE={sys.executable}",
+            f"-DSNAPCORE_THIRD_PARTY={BUILD / 'third_party'}", "-DSNAPCORE_TESTS=OFF", "-DSNAPCORE_WERROR=ON",
+        )  # fmt: skip
+    run("cmake", "--build", folder)
+    return folder
+
+
+def wheel(variant: str) -> Path:
+    """Pack what was built; a test artefact, since users get what MSVC builds."""
+    folder = build()
+    stage = BUILD / variant / "wheel"
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    run(
+        sys.executable, "-c",
+        "import sys; from scikit_build_core.build import prepare_metadata_for_build_wheel as f; f(sys.argv[1])",
+        stage, cwd=ROOT,
+    )  # fmt: skip
+    run("cmake", "--install", folder, "--prefix", stage, "--component", variant)
+    shutil.copytree(
+        ROOT / "src" / "snapcore", stage / "snapcore",
+        dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
+    (facts,) = stage.glob("*.dist-info/WHEEL")
+    facts.write_text(re.sub(r"(?m)^Tag: .*\n", "", facts.read_text()).rstrip() + f"\nTag: {TAG}\n")
+    out = ROOT / "dist" / "wine" / variant
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    run(sys.executable, "-m", "wheel", "pack", stage, "-d", out)
+    (made,) = out.glob("*.whl")
+    return made
+
+
+def install(variant: str) -> Path:
+    """Put the wheel into a folder of its own that goes before site-packages; returns it."""
+    folder = BUILD / variant / "site"
+    shutil.rmtree(folder, ignore_errors=True)
+    run(
+        sys.executable, "-m", "pip", "install", "--no-input", "--no-deps", "--no-index", "--target", folder,
+        "--platform", "win_amd64", "--python-version", "3.11", "--only-binary=:all:", wheel(variant),
+    )  # fmt: skip
+    return folder
+
+
+def python(variant: str, *arguments: str | Path) -> int:
+    """Run the Windows Python with one of the two builds installed."""
+    site = BUILD / variant / "site"
+    return wine(PYTHON / "python.exe", *arguments, extra={"PYTHONPATH": windows_path(site)})
+
+
+def main() -> int:
+    """Run it."""
+    command, arguments = sys.argv[1], sys.argv[2:]
+    setup()
+    if command == "build":
+        for variant in VARIANTS:
+            install(variant)
+        return 0
+    if command == "python":
+        return python(arguments[0], *arguments[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
