@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the tests steer the stand-in with, by ctypes.
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+#include "sim.h"
+
+namespace snapsim {
+namespace {
+
+struct Injection {
+    DWORD code = 0;
+    int skip = 0;   // calls that go well before
+    int times = 0;  // calls that fail then
+};
+
+std::mutex mutex;
+std::vector<std::string> violations;
+std::map<std::string, Injection> injections;
+
+}  // namespace
+
+void violation(const char* format, ...) {
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    const std::lock_guard lock(mutex);
+    violations.emplace_back(text);
+}
+
+DWORD injected(const char* function) {
+    const std::lock_guard lock(mutex);
+    const auto found = injections.find(function);
+    if (found == injections.end() || found->second.times == 0) return 0;
+    if (found->second.skip > 0) {
+        --found->second.skip;
+        return 0;
+    }
+    --found->second.times;
+    return found->second.code;
+}
+
+DWORD behaviour(const char* name) {
+    const std::lock_guard lock(mutex);
+    const auto found = injections.find(name);
+    return found == injections.end() ? 0 : found->second.code;
+}
+
+}  // namespace snapsim
+
+extern "C" {
+
+// After `skip` calls of a function that go well, `times` calls fail with `code`. Names that are no
+// function switch a behaviour on.
+void snapsim_fail(const char* function, DWORD code, int skip, int times) {
+    const std::lock_guard lock(snapsim::mutex);
+    snapsim::injections[function] = {code, skip, times};
+}
+
+void snapsim_reset() {
+    const std::lock_guard lock(snapsim::mutex);
+    snapsim::injections.clear();
+    snapsim::violations.clear();
+}
+
+// One a line; returns how many bytes there are.
+int snapsim_violations(char* buffer, int size) {
+    const std::lock_guard lock(snapsim::mutex);
+    std::string text;
+    for (const std::string& line : snapsim::violations) text += line + "\n";
+    std::snprintf(buffer, static_cast<std::size_t>(size), "%s", text.c_str());
+    return static_cast<int>(text.size());
+}
+}
