@@ -32,33 +32,41 @@ std::size_t read_from(HANDLE process, std::uint64_t address, std::span<std::byte
 
 }  // namespace
 
-bool ProcessMemory::is_missing(std::uint64_t address) const {
+const Range* ProcessMemory::missing_from(std::uint64_t address) const {
     const auto next = std::upper_bound(
         missing_.begin(), missing_.end(), address, [](std::uint64_t a, const Range& range) {
-            return a < range.address;
+            return a < range.end();
         });
-    return next != missing_.begin() && (next - 1)->contains(address);
+    return next == missing_.end() ? nullptr : &*next;
 }
 
 std::size_t ProcessMemory::read(std::uint64_t address, std::span<std::byte> out) {
-    std::size_t done = clone_ != nullptr ? read_from(clone_, address, out) : 0;
+    std::size_t done = 0;
     while (done < out.size()) {
-        const std::size_t from_live = read_live(address + done, out.subspan(done));
-        if (from_live == 0) break;
-        done += from_live;
-        if (done < out.size()) done += read_from(clone_, address + done, out.subspan(done));
+        const std::uint64_t at = address + done;
+        std::span<std::byte> rest = out.subspan(done);
+        const Range* const missing = missing_from(at);
+        if (missing != nullptr && missing->contains(at)) {
+            const std::size_t n = read_live(at, rest);
+            if (n == 0) break;
+            done += n;
+            continue;
+        }
+        // What the clone has at a missing address is its own affair.
+        if (missing != nullptr) {
+            rest = rest.first(std::min<std::uint64_t>(rest.size(), missing->address - at));
+        }
+        const std::size_t n = read_from(clone_, at, rest);
+        done += n;
+        if (n < rest.size()) break;
     }
     return done;
 }
 
 std::size_t ProcessMemory::read_live(std::uint64_t address, std::span<std::byte> out) {
-    if (live_ == nullptr || !is_missing(address)) return 0;
-    const auto next = std::upper_bound(
-        missing_.begin(), missing_.end(), address, [](std::uint64_t a, const Range& range) {
-            return a < range.address;
-        });
-    const std::uint64_t end = (next - 1)->end();
-    const std::size_t size = std::min<std::uint64_t>(out.size(), end - address);
+    const Range* const missing = missing_from(address);
+    if (live_ == nullptr || missing == nullptr || !missing->contains(address)) return 0;
+    const std::size_t size = std::min<std::uint64_t>(out.size(), missing->end() - address);
     const std::size_t n = read_from(live_, address, out.first(size));
     live_bytes_ += n;
     return n;

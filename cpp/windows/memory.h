@@ -42,7 +42,9 @@ public:
     std::string read_text(std::uint64_t address, std::uint16_t bytes);
 
 private:
-    bool is_missing(std::uint64_t address) const;
+    // The missing range that an address lies in, or the next one behind it; null where there is
+    // none.
+    const Range* missing_from(std::uint64_t address) const;
 
     HANDLE clone_;
     HANDLE live_;

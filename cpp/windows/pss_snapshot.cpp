@@ -8,6 +8,8 @@
 // clang-format on
 #include "windows/pss_snapshot.h"
 
+#include "generated/flags.h"
+
 namespace snapcore::windows_os {
 namespace {
 
@@ -31,21 +33,24 @@ PssSnapshot::PssSnapshot(HANDLE process,
                          std::uint32_t pid,
                          std::uint32_t flags,
                          std::uint32_t context_flags)
-    : pid_(pid) {
+    : pid_(pid), flags_(flags) {
     const DWORD error = snapshot_api().capture(process, flags, context_flags, &snapshot_);
     if (error != ERROR_SUCCESS) {
         snapshot_ = nullptr;
         throw Error::from_win32(error, "PssCaptureSnapshot", advice(error), pid);
     }
     try {
-        raw::PSS_VA_CLONE_INFORMATION<Pointer> clone{};
-        if (query(raw::kQueryVaClone, clone)) {
-            clone_ = reinterpret_cast<HANDLE>(clone.VaCloneHandle);
-        }
+        clone_ = find_clone();
     } catch (...) {
         free();
         throw;
     }
+}
+
+HANDLE PssSnapshot::find_clone() const {
+    raw::PSS_VA_CLONE_INFORMATION<Pointer> clone{};
+    if ((flags_ & CaptureFlags::VA_CLONE) == 0 || !query(raw::kQueryVaClone, clone)) return nullptr;
+    return reinterpret_cast<HANDLE>(clone.VaCloneHandle);
 }
 
 Diagnostics PssSnapshot::free() noexcept {
@@ -55,6 +60,16 @@ Diagnostics PssSnapshot::free() noexcept {
         diagnostics.push_back(
             {Severity::kWarning, "not_freed", message, call, ErrorDomain::kWin32, error, pid_});
     };
+    // A clone that could not be asked for would be left running.
+    if (clone_ == nullptr) {
+        try {
+            clone_ = find_clone();
+        } catch (const Error& error) {
+            note("PssQuerySnapshot",
+                 static_cast<DWORD>(error.code()),
+                 "the clone's handle could not be had, and the clone may be left running");
+        }
+    }
     // The handle is the snapshot's: it is used, not closed.
     if (clone_ != nullptr && !::TerminateProcess(clone_, 0)) {
         note("TerminateProcess", ::GetLastError(), "the clone could not be ended");

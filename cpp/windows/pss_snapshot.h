@@ -69,7 +69,11 @@ private:
         HPSSWALK marker_ = nullptr;
     };
 
+    // Asks for the clone's handle.
+    HANDLE find_clone() const;
+
     std::uint32_t pid_;
+    std::uint32_t flags_;
     HPSS snapshot_ = nullptr;
     HANDLE clone_ = nullptr;
 };

@@ -29,9 +29,11 @@ Error not_captured(const char* what, const char* flag) {
 }
 
 std::uint32_t thread_context_flags(const CaptureOptions& options) {
-    std::uint32_t flags = options.context_flags;
     if ((options.flags & CaptureFlags::THREAD_CONTEXT) == 0) return 0;
-    if ((options.flags & CaptureFlags::THREAD_CONTEXT_EXTENDED) != 0) flags |= ContextFlags::XSTATE;
+    std::uint32_t flags = options.context_flags;
+    if (options.for_dump && (options.flags & CaptureFlags::THREAD_CONTEXT_EXTENDED) != 0) {
+        flags |= ContextFlags::XSTATE;
+    }
     // CONTEXT_AMD64 and its kin: the bit of the architecture goes with every group.
 #if defined(_M_ARM64)
     return flags | ContextFlags::ARM64;

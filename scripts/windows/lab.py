@@ -179,6 +179,12 @@ def setup() -> None:
     )
     run(WINE, "wineboot", "-i", env=environment(), stdin=subprocess.DEVNULL)
     run(WINE, "winecfg", "-v", "win10", env=environment(), stdin=subprocess.DEVNULL)
+    # A crash ends the program, instead of waiting for somebody at a debugger.
+    key = r"HKLM\Software\Microsoft\Windows NT\CurrentVersion\AeDebug"
+    run(
+        WINE, "reg", "add", key, "/v", "Debugger", "/d", "false", "/f",
+        env=environment(), stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     marker.write_text(made_from + sys.base_prefix)
 
 
@@ -235,10 +241,24 @@ def install(variant: str) -> Path:
     return folder
 
 
-def python(variant: str, *arguments: str | Path) -> int:
+def python(variant: str, *arguments: str | Path, **extra: str) -> int:
     """Run the Windows Python with one of the two builds installed."""
-    site = BUILD / variant / "site"
-    return wine(PYTHON / "python.exe", *arguments, extra={"PYTHONPATH": windows_path(site)})
+    extra["PYTHONPATH"] = windows_path(BUILD / variant / "site")
+    return wine(PYTHON / "python.exe", *arguments, extra=extra)
+
+
+def test(*arguments: str) -> int:
+    """Run the tests against the stand-in, then what is left of them against plain Wine."""
+    programs = windows_path(BUILD / "cmake" / "cpp" / "tests" / "windows_targets")
+    worst = 0
+    for variant in VARIANTS if not arguments else ("stand_in",):
+        print(f"== pytest, {variant.replace('_', '-')} build, under Wine", flush=True)
+        status = python(
+            variant, "-B", "-m", "pytest", "-p", "no:cacheprovider", *arguments,
+            SNAPCORE_TEST_PROGRAMS=programs, SNAPCORE_VARIANT=variant,
+        )  # fmt: skip
+        worst = max(worst, status)
+    return worst
 
 
 def main() -> int:
@@ -249,6 +269,10 @@ def main() -> int:
         for variant in VARIANTS:
             install(variant)
         return 0
+    if command == "test":
+        for variant in VARIANTS:
+            install(variant)
+        return test(*arguments)
     if command == "python":
         return python(arguments[0], *arguments[1:])
     return 0

@@ -38,7 +38,7 @@ class SnapError(OSError):
     errno : int or None
         `code`, where the domain is ``"errno"``.
     winerror : int or None
-        `code`, where the domain is ``"win32"``.
+        `code`, where the domain is ``"win32"``; the Win32 error inside, where it is ``"hresult"``.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class SnapError(OSError):
         # OSError would choose a class of its own by the number if it were given it as an argument.
         if domain == "errno" and code:
             self.errno = code
-        self.winerror = code if domain == "win32" and code else None
+        # An HRESULT of the Win32 facility has the Win32 error in it.
+        inside = code & 0xFFFF if domain == "hresult" and code >> 16 == 0x8007 else 0
+        self.winerror = (code if domain == "win32" else inside) or None
 
     def __str__(self) -> str:
         return self.message

@@ -31,8 +31,8 @@ def test_flags_have_the_sdk_values():
     assert MiniDumpType(1 << 30) == 1 << 30, "unknown bits are kept"
 
 
-def test_tables_are_those_that_dtypes_declares():
-    with snapcore.capture(os.getppid()) as snap:
+def test_tables_are_those_that_dtypes_declares(idle):
+    with snapcore.capture(idle) as snap:
         tables = {
             name: getattr(snap, name)() for name in ("threads", "handles", "regions", "modules")
         }

@@ -41,9 +41,9 @@ void copy(HANDLE from, HANDLE to, char* base, std::size_t size) {
     }
 }
 
-// Over what the clone has there itself; its one thread never runs again. Only of the block that begins
-// with its own TEB no more is replaced than what says where the stack is: behind it Wine keeps the
-// thread's connection to its server and the stack of its signals.
+// Over what the clone has there itself; its one thread never runs again. Only of the block that
+// begins with its own TEB no more is replaced than what says where the stack is: behind it Wine
+// keeps the thread's connection to its server and the stack of its signals.
 void overwrite(HANDLE from, HANDLE to, const PSS_VA_SPACE_ENTRY& entry, char* own_teb) {
     auto* const base = static_cast<char*>(entry.BaseAddress);
     DWORD before = 0;
@@ -92,8 +92,8 @@ DWORD make_clone(HANDLE process, Snapshot& snapshot) {
         }
         auto* const base = static_cast<char*>(regions[first].entry.AllocationBase);
         const auto& end = regions[last - 1].entry;
-        const std::size_t size = static_cast<std::size_t>(
-            static_cast<char*>(end.BaseAddress) + end.RegionSize - base);
+        const std::size_t size =
+            static_cast<std::size_t>(static_cast<char*>(end.BaseAddress) + end.RegionSize - base);
         const bool ours =
             VirtualAllocEx(made.hProcess, base, size, MEM_RESERVE, PAGE_READWRITE) == base;
         for (std::size_t i = first; i < last; ++i) {
@@ -106,15 +106,17 @@ DWORD make_clone(HANDLE process, Snapshot& snapshot) {
             VirtualAllocEx(
                 made.hProcess, entry.BaseAddress, entry.RegionSize, MEM_COMMIT, PAGE_READWRITE);
             if (is_readable(entry)) {
-                copy(process, made.hProcess, static_cast<char*>(entry.BaseAddress), entry.RegionSize);
+                copy(process,
+                     made.hProcess,
+                     static_cast<char*>(entry.BaseAddress),
+                     entry.RegionSize);
             }
             DWORD before = 0;
             const DWORD protect = (entry.Protect & PAGE_WRITECOPY) != 0 ? PAGE_READONLY
                                   : (entry.Protect & PAGE_EXECUTE_WRITECOPY) != 0
                                       ? PAGE_EXECUTE_READ
                                       : entry.Protect;
-            VirtualProtectEx(
-                made.hProcess, entry.BaseAddress, entry.RegionSize, protect, &before);
+            VirtualProtectEx(made.hProcess, entry.BaseAddress, entry.RegionSize, protect, &before);
         }
         first = last;
     }
@@ -131,7 +133,8 @@ DWORD make_clone(HANDLE process, Snapshot& snapshot) {
         const bool is_wines = there.BaseAddress == there.AllocationBase &&
                               there.RegionSize == kWineKernelStack && there.Type == MEM_PRIVATE;
         // Where the clone has nothing it is missing, as some views are on Windows.
-        if (there.State == MEM_COMMIT && !is_wines) overwrite(process, made.hProcess, region->entry, own.teb);
+        if (there.State == MEM_COMMIT && !is_wines)
+            overwrite(process, made.hProcess, region->entry, own.teb);
     }
     return ERROR_SUCCESS;
 }

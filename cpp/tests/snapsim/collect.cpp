@@ -96,10 +96,42 @@ void describe_thread(HANDLE thread, PSS_THREAD_ENTRY& entry) {
     entry.AffinityMask = basic.affinity;
     entry.Priority = basic.priority;
     entry.BasePriority = basic.base_priority;
-    GetThreadTimes(
-        thread, &entry.CreateTime, &entry.ExitTime, &entry.KernelTime, &entry.UserTime);
+    GetThreadTimes(thread, &entry.CreateTime, &entry.ExitTime, &entry.KernelTime, &entry.UserTime);
     query(thread, 9, &entry.Win32StartAddress, sizeof entry.Win32StartAddress, nullptr);
     entry.CaptureTime = now();
+}
+
+// A CONTEXT, with what extended state asks for behind it. Its parts are found by offsets within, so
+// it can be moved by multiples of 64. Without a thread, the caller's own.
+std::vector<std::byte> registers_of(HANDLE thread, DWORD context_flags) {
+    constexpr DWORD kXstate = CONTEXT_AMD64 | 0x40;
+    using Initialize = BOOL WINAPI(void*, DWORD, CONTEXT**, DWORD*);
+    static auto* const initialize = reinterpret_cast<Initialize*>(reinterpret_cast<void*>(
+        GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "InitializeContext")));
+    if ((context_flags & kXstate) != kXstate || thread == nullptr || initialize == nullptr) {
+        alignas(16) CONTEXT context{};
+        context.ContextFlags = context_flags & ~DWORD{0x40};
+        if (thread == nullptr) {
+            RtlCaptureContext(&context);
+        } else {
+            GetThreadContext(thread, &context);
+        }
+        const auto* const bytes = reinterpret_cast<const std::byte*>(&context);
+        return {bytes, bytes + sizeof context};
+    }
+    DWORD size = 0;
+    initialize(nullptr, context_flags, nullptr, &size);
+    std::vector<std::byte> buffer(size + 64);
+    auto* const aligned =
+        reinterpret_cast<std::byte*>((reinterpret_cast<ULONG_PTR>(buffer.data()) + 63) / 64 * 64);
+    CONTEXT* context = nullptr;
+    if (!initialize(aligned, context_flags, &context, &size))
+        return registers_of(thread, context_flags & ~DWORD{0x40});
+    // InitializeContext aligns for itself; the record begins where it says.
+    GetThreadContext(thread, context);
+    const auto* const begin = reinterpret_cast<const std::byte*>(context);
+    const auto skipped = static_cast<std::size_t>(begin - aligned);
+    return {begin, begin + (size - skipped)};
 }
 
 void collect_threads(Snapshot& snapshot, DWORD context_flags) {
@@ -120,16 +152,8 @@ void collect_threads(Snapshot& snapshot, DWORD context_flags) {
             facts.entry.SuspendCount = static_cast<WORD>(before - (own ? 0 : 1));
         }
         if (snapshot.has(PSS_CAPTURE_THREAD_CONTEXT)) {
-            facts.context.resize(sizeof(CONTEXT));
-            alignas(16) CONTEXT context{};
-            context.ContextFlags = context_flags;
-            if (self) {
-                RtlCaptureContext(&context);
-            } else {
-                GetThreadContext(thread, &context);
-            }
-            std::memcpy(facts.context.data(), &context, sizeof context);
-            facts.entry.SizeOfContextRecord = sizeof(CONTEXT);
+            facts.context = registers_of(self ? nullptr : thread, context_flags);
+            facts.entry.SizeOfContextRecord = static_cast<WORD>(facts.context.size());
         }
         if (!self) ResumeThread(thread);
         CloseHandle(thread);
@@ -158,8 +182,8 @@ void collect_ended_threads(HANDLE process, Snapshot& snapshot) {
                 snapshot.threads.begin(), snapshot.threads.end(), [&](const ThreadFacts& thread) {
                     return thread.entry.ThreadId == facts.entry.ThreadId;
                 });
-            if (facts.entry.ExitStatus != STILL_ACTIVE &&
-                facts.entry.ProcessId == snapshot.pid && !known) {
+            if (facts.entry.ExitStatus != STILL_ACTIVE && facts.entry.ProcessId == snapshot.pid &&
+                !known) {
                 facts.entry.Flags = PSS_THREAD_FLAGS_TERMINATED;
                 facts.entry.SizeOfContextRecord = 0;
                 snapshot.threads.push_back(std::move(facts));
@@ -317,8 +341,7 @@ void collect_regions(HANDLE process, Snapshot& snapshot) {
                         reinterpret_cast<const IMAGE_NT_HEADERS64*>(header + dos->e_lfanew);
                     entry.TimeDateStamp = nt_header->FileHeader.TimeDateStamp;
                     entry.SizeOfImage = nt_header->OptionalHeader.SizeOfImage;
-                    entry.ImageBase =
-                        reinterpret_cast<void*>(nt_header->OptionalHeader.ImageBase);
+                    entry.ImageBase = reinterpret_cast<void*>(nt_header->OptionalHeader.ImageBase);
                     entry.CheckSum = nt_header->OptionalHeader.CheckSum;
                 }
             }
@@ -340,7 +363,8 @@ void describe_process(HANDLE process, PSS_PROCESS_INFORMATION& out) {
     out.PriorityClass = GetPriorityClass(process);
     PROCESS_MEMORY_COUNTERS_EX memory{};
     memory.cb = sizeof memory;
-    GetProcessMemoryInfo(process, reinterpret_cast<PROCESS_MEMORY_COUNTERS*>(&memory), sizeof memory);
+    GetProcessMemoryInfo(
+        process, reinterpret_cast<PROCESS_MEMORY_COUNTERS*>(&memory), sizeof memory);
     out.PageFaultCount = memory.PageFaultCount;
     out.PeakWorkingSetSize = memory.PeakWorkingSetSize;
     out.WorkingSetSize = memory.WorkingSetSize;

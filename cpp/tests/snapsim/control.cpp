@@ -18,18 +18,38 @@ struct Injection {
 
 std::mutex mutex;
 std::vector<std::string> violations;
+std::vector<std::string> calls;
+
+std::string formatted(const char* format, va_list arguments) {
+    char text[512];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    return text;
+}
+
+int give(const std::vector<std::string>& lines, char* buffer, int size) {
+    std::string text;
+    for (const std::string& line : lines) text += line + "\n";
+    std::snprintf(buffer, static_cast<std::size_t>(size), "%s", text.c_str());
+    return static_cast<int>(text.size());
+}
 std::map<std::string, Injection> injections;
 
 }  // namespace
 
 void violation(const char* format, ...) {
-    char text[512];
     va_list arguments;
     va_start(arguments, format);
-    std::vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
     const std::lock_guard lock(mutex);
-    violations.emplace_back(text);
+    violations.push_back(formatted(format, arguments));
+    va_end(arguments);
+}
+
+void called(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const std::lock_guard lock(mutex);
+    calls.push_back(formatted(format, arguments));
+    va_end(arguments);
 }
 
 DWORD injected(const char* function) {
@@ -65,14 +85,17 @@ void snapsim_reset() {
     const std::lock_guard lock(snapsim::mutex);
     snapsim::injections.clear();
     snapsim::violations.clear();
+    snapsim::calls.clear();
 }
 
 // One a line; returns how many bytes there are.
 int snapsim_violations(char* buffer, int size) {
     const std::lock_guard lock(snapsim::mutex);
-    std::string text;
-    for (const std::string& line : snapsim::violations) text += line + "\n";
-    std::snprintf(buffer, static_cast<std::size_t>(size), "%s", text.c_str());
-    return static_cast<int>(text.size());
+    return snapsim::give(snapsim::violations, buffer, size);
+}
+
+int snapsim_calls(char* buffer, int size) {
+    const std::lock_guard lock(snapsim::mutex);
+    return snapsim::give(snapsim::calls, buffer, size);
 }
 }

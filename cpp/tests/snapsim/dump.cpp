@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MiniDumpWriteDump as it treats a snapshot: the callbacks in the order and with the handles that are
-// known of Windows, memory from the clone. The file itself comes from the project's own writer; for a
-// process, from Wine's dbghelp.
+// MiniDumpWriteDump as it treats a snapshot: the callbacks in the order and with the handles that
+// are known of Windows, memory from the clone. The file itself comes from the project's own writer;
+// for a process, from Wine's dbghelp.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -42,8 +42,8 @@ enum Kind : ULONG {
     kVmPostRead = 20,
 };
 
-// MINIDUMP_CALLBACK_INPUT and MINIDUMP_CALLBACK_OUTPUT of 64-bit Windows by their offsets: packed to
-// 4, the union at 16; the output one union of 52 bytes.
+// MINIDUMP_CALLBACK_INPUT and MINIDUMP_CALLBACK_OUTPUT of 64-bit Windows by their offsets: packed
+// to 4, the union at 16; the output one union of 52 bytes.
 class Call {
 public:
     Call(Kind kind, ULONG pid, void* process) {
@@ -76,9 +76,8 @@ public:
         return value;
     }
     bool guard_is_whole() const {
-        return std::all_of(output_ + kOutputSize, std::end(output_), [](unsigned char c) {
-            return c == kGuard;
-        });
+        return std::all_of(
+            output_ + kOutputSize, std::end(output_), [](unsigned char c) { return c == kGuard; });
     }
 
 private:
@@ -154,8 +153,14 @@ public:
 
 std::string utf8(const std::wstring& text) {
     std::string out(text.size() * 3, '\0');
-    const int n = WideCharToMultiByte(CP_UTF8, 0, text.data(), static_cast<int>(text.size()),
-                                      out.data(), static_cast<int>(out.size()), nullptr, nullptr);
+    const int n = WideCharToMultiByte(CP_UTF8,
+                                      0,
+                                      text.data(),
+                                      static_cast<int>(text.size()),
+                                      out.data(),
+                                      static_cast<int>(out.size()),
+                                      nullptr,
+                                      nullptr);
     out.resize(static_cast<std::size_t>(n));
     return out;
 }
@@ -168,7 +173,11 @@ std::int64_t unix_ns(const FILETIME& time) {
 
 class Dump {
 public:
-    Dump(Snapshot& snapshot, HANDLE handle, HANDLE file, DWORD type, const UserStreams* streams,
+    Dump(Snapshot& snapshot,
+         HANDLE handle,
+         HANDLE file,
+         DWORD type,
+         const UserStreams* streams,
          const CallbackInformation& callback)
         : snapshot_(snapshot),
           handle_(handle),
@@ -207,6 +216,7 @@ private:
         Call is_snapshot(kIsSnapshot, 0, handle_);
         if (behaviour("old dbghelp") == 0) ask(is_snapshot);
         if (is_snapshot.answer<LONG>(0) != S_FALSE) throw Failure{kInvalidHandle};
+        called("IsProcessSnapshotCallback S_FALSE");
         Call vm(kVmStart, 0, handle_);
         ask(vm);
         serve_vm_ = vm.answer<LONG>(0) == S_FALSE;
@@ -258,15 +268,19 @@ private:
             const std::uint64_t piece = std::min(kPiece, address + size - at);
             std::vector<std::byte> bytes(piece);
             SIZE_T n = 0;
-            const bool fail = injected("read memory") != 0;
-            if (fail || !ReadProcessMemory(snapshot_.clone, reinterpret_cast<void*>(at),
-                                           bytes.data(), piece, &n)) {
+            // Wine reads zeros where there is nothing.
+            MEMORY_BASIC_INFORMATION there{};
+            VirtualQueryEx(snapshot_.clone, reinterpret_cast<void*>(at), &there, sizeof there);
+            const bool fail = injected("read memory") != 0 || there.State != MEM_COMMIT;
+            if (fail ||
+                !ReadProcessMemory(
+                    snapshot_.clone, reinterpret_cast<void*>(at), bytes.data(), piece, &n)) {
                 if (!read_elsewhere(at, bytes)) continue;
             }
             auto& last = memory_.ranges;
             if (!last.empty() && last.rbegin()->first + last.rbegin()->second.size() == at) {
-                last.rbegin()->second.insert(last.rbegin()->second.end(), bytes.begin(),
-                                             bytes.end());
+                last.rbegin()->second.insert(
+                    last.rbegin()->second.end(), bytes.begin(), bytes.end());
             } else {
                 last[at] = std::move(bytes);
             }
@@ -339,15 +353,16 @@ private:
             extension.tid = facts.entry.ThreadId;
             if (!facts.context.empty()) {
                 extension.valid = 1;
-                std::memcpy(contexts->records.data() + at, facts.context.data(),
-                            contexts->context_size);
+                std::memcpy(
+                    contexts->records.data() + at, facts.context.data(), contexts->context_size);
                 CONTEXT context;
                 std::memcpy(&context, facts.context.data(), sizeof context);
                 row.stack_pointer = context.Rsp;
                 row.instruction_pointer = context.Rip;
                 if ((type_ & kFullMemory) == 0) add_stack(facts, context.Rsp);
             }
-            std::memcpy(contexts->records.data() + at + contexts->context_size, &extension,
+            std::memcpy(contexts->records.data() + at + contexts->context_size,
+                        &extension,
                         sizeof extension);
             threads->append(row);
         }
@@ -358,8 +373,11 @@ private:
     void add_stack(const ThreadFacts& facts, std::uint64_t stack_pointer) {
         std::uint64_t base = 0;
         SIZE_T n = 0;
-        ReadProcessMemory(snapshot_.clone, static_cast<char*>(facts.entry.TebBaseAddress) + 8,
-                          &base, sizeof base, &n);
+        ReadProcessMemory(snapshot_.clone,
+                          static_cast<char*>(facts.entry.TebBaseAddress) + 8,
+                          &base,
+                          sizeof base,
+                          &n);
         const std::uint64_t begin = stack_pointer & ~std::uint64_t{15};
         if (base <= begin || base - begin > (64u << 20)) return;
         add_memory(begin, base - begin);
@@ -412,8 +430,8 @@ private:
             row.protect = entry.Protect;
             row.type = entry.Type;
             regions->append(row);
-            const bool readable = entry.State == MEM_COMMIT &&
-                                  (entry.Protect & (PAGE_NOACCESS | PAGE_GUARD)) == 0;
+            const bool readable =
+                entry.State == MEM_COMMIT && (entry.Protect & (PAGE_NOACCESS | PAGE_GUARD)) == 0;
             if ((type_ & kFullMemory) == 0 || !readable) continue;
             for (int pass = 0; pass < 2; ++pass) {
                 Call include(kIncludeRegion, snapshot_.pid, handle_);
@@ -495,9 +513,15 @@ public:
 };
 
 // Wine's own.
-BOOL write_process(HANDLE process, DWORD pid, HANDLE file, DWORD type, const void* exception,
-                   const UserStreams* streams, const CallbackInformation* callback) {
-    using Writer = BOOL(WINAPI*)(HANDLE, DWORD, HANDLE, DWORD, const void*, const void*, const void*);
+BOOL write_process(HANDLE process,
+                   DWORD pid,
+                   HANDLE file,
+                   DWORD type,
+                   const void* exception,
+                   const UserStreams* streams,
+                   const CallbackInformation* callback) {
+    using Writer =
+        BOOL(WINAPI*)(HANDLE, DWORD, HANDLE, DWORD, const void*, const void*, const void*);
     const HMODULE module = LoadLibraryW(L"dbghelp.dll");
     const auto writer = reinterpret_cast<Writer>(
         reinterpret_cast<void*>(GetProcAddress(module, "MiniDumpWriteDump")));
@@ -509,11 +533,16 @@ BOOL write_process(HANDLE process, DWORD pid, HANDLE file, DWORD type, const voi
 
 using namespace snapsim;
 
-extern "C" BOOL WINAPI SimWriteDump(HANDLE process, DWORD pid, HANDLE file, DWORD type,
-                                    const void* exception, const UserStreams* streams,
+extern "C" BOOL WINAPI SimWriteDump(HANDLE process,
+                                    DWORD pid,
+                                    HANDLE file,
+                                    DWORD type,
+                                    const void* exception,
+                                    const UserStreams* streams,
                                     const CallbackInformation* callback) {
     const Inside guard;
     Snapshot* const snapshot = find_snapshot(static_cast<HPSS>(process));
+    called("MiniDumpWriteDump %s %#lx", snapshot == nullptr ? "process" : "snapshot", type);
     if (snapshot == nullptr) {
         if (const DWORD code = injected("MiniDumpWriteDump")) {
             SetLastError(code);

@@ -9,8 +9,8 @@
 namespace snapsim {
 namespace {
 
-const DWORD kReserved = PSS_CAPTURE_RESERVED_00000002 | PSS_CAPTURE_RESERVED_00000400 |
-                        PSS_CAPTURE_RESERVED_00004000;
+const DWORD kReserved =
+    PSS_CAPTURE_RESERVED_00000002 | PSS_CAPTURE_RESERVED_00000400 | PSS_CAPTURE_RESERVED_00004000;
 
 std::mutex mutex;
 // Freed ones stay, so that a use after the end is seen and not suffered.
@@ -30,7 +30,7 @@ struct Marker {
 
     void* keep(const void* bytes, std::size_t size) {
         // What lies behind a string is anything but a NUL.
-        std::vector<char> block(size + 64, '?');
+        std::vector<char> block(size + 128, '?');
         std::memcpy(block.data(), bytes, size);
         memory.push_back(std::move(block));
         return memory.back().data();
@@ -96,7 +96,9 @@ HPSS publish(std::unique_ptr<Snapshot> snapshot) {
 Snapshot* alive(HPSS handle, const char* call) {
     Snapshot* const found = find_snapshot(handle);
     if (found == nullptr || !found->alive) {
-        violation("%s: the snapshot %p is %s", call, static_cast<void*>(handle),
+        violation("%s: the snapshot %p is %s",
+                  call,
+                  static_cast<void*>(handle),
                   found == nullptr ? "none" : "freed");
         return nullptr;
     }
@@ -177,8 +179,7 @@ DWORD query(const Snapshot& snapshot, int what, void* buffer) {
 template <class String>
 void keep_text(Marker& marker, const std::wstring& text, WORD& length, String& pointer) {
     length = static_cast<WORD>(text.size() * sizeof(wchar_t));
-    pointer = text.empty() ? nullptr
-                           : static_cast<String>(marker.keep(text.data(), length));
+    pointer = text.empty() ? nullptr : static_cast<String>(marker.keep(text.data(), length));
 }
 
 // One entry into the caller's buffer, strings and contexts into the marker.
@@ -196,16 +197,19 @@ struct Walked {
 Walked walked(const Snapshot& snapshot, int what) {
     switch (what) {
         case PSS_WALK_AUXILIARY_PAGES:
-            return {snapshot.pages.size(), sizeof(PSS_AUXILIARY_PAGE_ENTRY),
-                    !snapshot.pages.empty()};
+            return {
+                snapshot.pages.size(), sizeof(PSS_AUXILIARY_PAGE_ENTRY), !snapshot.pages.empty()};
         case PSS_WALK_VA_SPACE:
-            return {snapshot.regions.size(), sizeof(PSS_VA_SPACE_ENTRY),
+            return {snapshot.regions.size(),
+                    sizeof(PSS_VA_SPACE_ENTRY),
                     snapshot.has(PSS_CAPTURE_VA_SPACE)};
         case PSS_WALK_HANDLES:
-            return {snapshot.handles.size(), sizeof(PSS_HANDLE_ENTRY),
+            return {snapshot.handles.size(),
+                    sizeof(PSS_HANDLE_ENTRY),
                     snapshot.has(PSS_CAPTURE_HANDLES)};
         case PSS_WALK_THREADS:
-            return {snapshot.threads.size(), sizeof(PSS_THREAD_ENTRY),
+            return {snapshot.threads.size(),
+                    sizeof(PSS_THREAD_ENTRY),
                     snapshot.has(PSS_CAPTURE_THREADS)};
         default: return {};
     }
@@ -218,13 +222,12 @@ void deliver(const Snapshot& snapshot, int what, Marker& marker, void* buffer) {
     if (what == PSS_WALK_THREADS) {
         PSS_THREAD_ENTRY entry = snapshot.threads[at].entry;
         if (!ready && !snapshot.threads[at].context.empty() && entry.SizeOfContextRecord != 0) {
-            // Aligned as a CONTEXT wants it.
-            auto* const raw = static_cast<char*>(marker.keep(
-                snapshot.threads[at].context.data(), snapshot.threads[at].context.size()));
-            const auto aligned =
-                (reinterpret_cast<ULONG_PTR>(raw) + 15) / 16 * 16;
-            std::memmove(reinterpret_cast<void*>(aligned), raw,
-                         snapshot.threads[at].context.size());
+            // Aligned as a CONTEXT with extended state wants it.
+            auto* const raw = static_cast<char*>(marker.keep(snapshot.threads[at].context.data(),
+                                                             snapshot.threads[at].context.size()));
+            const auto aligned = (reinterpret_cast<ULONG_PTR>(raw) + 63) / 64 * 64;
+            std::memmove(
+                reinterpret_cast<void*>(aligned), raw, snapshot.threads[at].context.size());
             entry.ContextRecord = reinterpret_cast<PCONTEXT>(aligned);
         }
         deliver(buffer, entry);
@@ -238,7 +241,9 @@ void deliver(const Snapshot& snapshot, int what, Marker& marker, void* buffer) {
     } else if (what == PSS_WALK_VA_SPACE) {
         PSS_VA_SPACE_ENTRY entry = snapshot.regions[at].entry;
         if (snapshot.has(PSS_CAPTURE_VA_SPACE_SECTION_INFORMATION)) {
-            keep_text(marker, snapshot.regions[at].file, entry.MappedFileNameLength,
+            keep_text(marker,
+                      snapshot.regions[at].file,
+                      entry.MappedFileNameLength,
                       entry.MappedFileName);
         }
         deliver(buffer, entry);
@@ -286,10 +291,8 @@ using namespace snapsim;
 
 extern "C" {
 
-DWORD WINAPI SimCapture(HANDLE process,
-                                              PSS_CAPTURE_FLAGS flags,
-                                              DWORD context_flags,
-                                              HPSS* out) {
+DWORD WINAPI SimCapture(HANDLE process, PSS_CAPTURE_FLAGS flags, DWORD context_flags, HPSS* out) {
+    called("PssCaptureSnapshot %#lx %#lx", static_cast<DWORD>(flags), context_flags);
     if (const DWORD error = injected("PssCaptureSnapshot")) return error;
     if (out == nullptr) {
         violation("PssCaptureSnapshot: no place for the handle");
@@ -330,6 +333,9 @@ DWORD WINAPI SimFree(HANDLE process, HPSS handle) {
     }
     Snapshot* const snapshot = alive(handle, "PssFreeSnapshot");
     if (snapshot == nullptr) return ERROR_INVALID_HANDLE;
+    const bool ended =
+        snapshot->clone != nullptr && WaitForSingleObject(snapshot->clone, 2000) == WAIT_OBJECT_0;
+    called("PssFreeSnapshot%s", ended ? " after the clone" : "");
     if (snapshot->in_use_by_dump) violation("PssFreeSnapshot: a dump of it is being written");
     {
         const std::lock_guard lock(mutex);
@@ -354,10 +360,7 @@ DWORD WINAPI SimFree(HANDLE process, HPSS handle) {
     return injected("PssFreeSnapshot");
 }
 
-DWORD WINAPI SimQuery(HPSS handle,
-                                            PSS_QUERY_INFORMATION_CLASS what,
-                                            void* buffer,
-                                            DWORD length) {
+DWORD WINAPI SimQuery(HPSS handle, PSS_QUERY_INFORMATION_CLASS what, void* buffer, DWORD length) {
     if (const DWORD error = injected("PssQuerySnapshot")) return error;
     const Snapshot* const snapshot = alive(handle, "PssQuerySnapshot");
     if (snapshot == nullptr) return ERROR_INVALID_HANDLE;
@@ -367,18 +370,20 @@ DWORD WINAPI SimQuery(HPSS handle,
         return ERROR_INVALID_PARAMETER;
     }
     if (length != size) {
-        violation("PssQuerySnapshot: class %d takes %zu bytes, not %lu", static_cast<int>(what),
-                  size, length);
+        violation("PssQuerySnapshot: class %d takes %zu bytes, not %lu",
+                  static_cast<int>(what),
+                  size,
+                  length);
         return ERROR_BAD_LENGTH;
     }
     return query(*snapshot, what, buffer);
 }
 
 DWORD WINAPI SimWalk(HPSS handle,
-                                           PSS_WALK_INFORMATION_CLASS what,
-                                           HPSSWALK marker_handle,
-                                           void* buffer,
-                                           DWORD length) {
+                     PSS_WALK_INFORMATION_CLASS what,
+                     HPSSWALK marker_handle,
+                     void* buffer,
+                     DWORD length) {
     if (const DWORD error = injected("PssWalkSnapshot")) return error;
     const Snapshot* const snapshot = alive(handle, "PssWalkSnapshot");
     Marker* const marker = alive(marker_handle, "PssWalkSnapshot");
@@ -397,8 +402,10 @@ DWORD WINAPI SimWalk(HPSS handle,
         return ERROR_INVALID_PARAMETER;
     }
     if (buffer != nullptr && length != list.size) {
-        violation("PssWalkSnapshot: class %d takes %zu bytes, not %lu", static_cast<int>(what),
-                  list.size, length);
+        violation("PssWalkSnapshot: class %d takes %zu bytes, not %lu",
+                  static_cast<int>(what),
+                  list.size,
+                  length);
         return ERROR_BAD_LENGTH;
     }
     if (!list.captured) return ERROR_NOT_FOUND;
@@ -465,8 +472,8 @@ int snapsim_alive() {
 
 // The next capture gives these many entries, whatever it is asked for.
 void snapsim_prepare(int handles, int threads) {
-    static const std::wstring kTypes[] = {L"Event", L"File", L"Key", L"Mutant", L"Semaphore",
-                                          L"Section", L"Thread"};
+    static const std::wstring kTypes[] = {
+        L"Event", L"File", L"Key", L"Mutant", L"Semaphore", L"Section", L"Thread"};
     static std::deque<std::wstring> names;
     auto snapshot = std::make_unique<Snapshot>();
     snapshot->pid = GetCurrentProcessId();
@@ -479,8 +486,8 @@ void snapsim_prepare(int handles, int threads) {
         const std::wstring& type = kTypes[static_cast<std::size_t>(i) % std::size(kTypes)];
         names.push_back(L"\\Sessions\\1\\BaseNamedObjects\\object-" + std::to_wstring(i / 10));
         entry.Handle = reinterpret_cast<HANDLE>(static_cast<ULONG_PTR>(i + 1) * 4);
-        entry.Flags = PSS_HANDLE_HAVE_TYPE | PSS_HANDLE_HAVE_NAME |
-                      PSS_HANDLE_HAVE_BASIC_INFORMATION;
+        entry.Flags =
+            PSS_HANDLE_HAVE_TYPE | PSS_HANDLE_HAVE_NAME | PSS_HANDLE_HAVE_BASIC_INFORMATION;
         entry.GrantedAccess = 0x1f0003;
         entry.HandleCount = 1;
         entry.PointerCount = 2;
@@ -511,8 +518,8 @@ void snapsim_prepare(int handles, int threads) {
     prepared = std::move(snapshot);
 }
 
-// Nanoseconds that walking all entries of a class takes here, copies to the caller's buffer included:
-// what a measurement takes off.
+// Nanoseconds that walking all entries of a class takes here, copies to the caller's buffer
+// included: what a measurement takes off.
 long long snapsim_own_time(int handles, int threads) {
     snapsim_prepare(handles, threads);
     HPSS snapshot = nullptr;

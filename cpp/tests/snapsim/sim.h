@@ -26,6 +26,9 @@ namespace snapsim {
 // What the caller did that Windows would not have forgiven, or that leaks.
 void violation(const char* format, ...) __attribute__((format(gnu_printf, 1, 2)));
 
+// The calls that the documented sequence consists of.
+void called(const char* format, ...) __attribute__((format(gnu_printf, 1, 2)));
+
 // The code that a call was told to fail with, or 0.
 DWORD injected(const char* function);
 // Like injected(), for behaviour that is no failure of a call: its value, or 0.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A Windows process that knows the truth about itself: threads and names, one that has ended, handles
-// of every kind, sentinel bytes in every kind of memory, and a thread whose registers hold known
-// values while it spins. Argument: a folder to write into.
+// A Windows process that knows the truth about itself: threads and names, one that has ended,
+// handles of every kind, sentinel bytes in every kind of memory, and a thread whose registers hold
+// known values while it spins. Argument: a folder to write into.
 #include <windows.h>
 
 #include <atomic>
@@ -107,8 +107,12 @@ int main(int argc, char** argv) {
     void* const reserved = VirtualAlloc(nullptr, kRegion, MEM_RESERVE, PAGE_READWRITE);
 
     const std::string path = folder + "\\facts-file.txt";
-    const HANDLE file = CreateFileA(path.c_str(), GENERIC_READ | GENERIC_WRITE,
-                                    FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, CREATE_ALWAYS, 0,
+    const HANDLE file = CreateFileA(path.c_str(),
+                                    GENERIC_READ | GENERIC_WRITE,
+                                    FILE_SHARE_READ | FILE_SHARE_DELETE,
+                                    nullptr,
+                                    CREATE_ALWAYS,
+                                    0,
                                     nullptr);
     char contents[65536] = "snapcore: mapped file sentinel";
     DWORD written = 0;
@@ -116,10 +120,9 @@ int main(int argc, char** argv) {
     const HANDLE file_section = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
     const char* const file_view =
         static_cast<const char*>(MapViewOfFile(file_section, FILE_MAP_READ, 0, 0, 0));
-    const HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE, 0,
-                                              0x20000, named(L"section").c_str());
-    auto* const section_view =
-        static_cast<char*>(MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, 0));
+    const HANDLE section = CreateFileMappingW(
+        INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE, 0, 0x20000, named(L"section").c_str());
+    auto* const section_view = static_cast<char*>(MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, 0));
     std::strcpy(section_view, "snapcore: section sentinel");
 
     const HANDLE manual = CreateEventW(nullptr, TRUE, TRUE, named(L"manual").c_str());
@@ -127,8 +130,15 @@ int main(int argc, char** argv) {
     const HANDLE mutex = CreateMutexW(nullptr, TRUE, named(L"mutex").c_str());
     const HANDLE semaphore = CreateSemaphoreW(nullptr, 3, 9, named(L"semaphore").c_str());
     HKEY key = nullptr;
-    RegCreateKeyExW(HKEY_CURRENT_USER, L"Software\\snapcore-test", 0, nullptr, 0, KEY_READ, nullptr,
-                    &key, nullptr);
+    RegCreateKeyExW(HKEY_CURRENT_USER,
+                    L"Software\\snapcore-test",
+                    0,
+                    nullptr,
+                    0,
+                    KEY_READ,
+                    nullptr,
+                    &key,
+                    nullptr);
     const HANDLE self = OpenProcess(PROCESS_ALL_ACCESS, FALSE, GetCurrentProcessId());
 
     Json handles;

@@ -11,7 +11,8 @@ import sys
 import time
 
 import pytest
-from conftest import children, kill, state, wait_until
+from linux_support import children, kill, state
+from support import wait_until
 
 import snapcore
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Target, children, is_untouched, programs, status, wait_until
+from linux_support import children, is_untouched, status
+from support import Target, programs, wait_until
 
 import snapcore
 from snapcore import MiniDumpType

@@ -9,7 +9,8 @@ import statistics
 import struct
 
 import pytest
-from conftest import children, descriptors, is_untouched, wait_until
+from linux_support import children, descriptors, is_untouched
+from support import wait_until
 
 import snapcore
 from snapcore import CaptureFlags

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import children, is_untouched, states, status, wait_until
+from linux_support import children, is_untouched, states, status
+from support import wait_until
 
 import snapcore
 from snapcore import CaptureFlags
@@ -17,7 +18,7 @@ from snapcore import CaptureFlags
 SENDER = f"""
 import random, select, sys, time
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
-from conftest import send_numbered
+from linux_support import send_numbered
 pid, tid, number, most_seconds = (*map(int, sys.argv[1:4]), float(sys.argv[4]))
 sent = 0
 print("ready", flush=True)

@@ -14,7 +14,8 @@ import threading
 import time
 
 import pytest
-from conftest import children, is_untouched, wait_until
+from linux_support import children, is_untouched
+from support import wait_until
 
 import snapcore
 from snapcore import CaptureFlags, MiniDumpType

@@ -12,15 +12,10 @@ import subprocess
 import numpy as np
 import psutil
 import pytest
-from conftest import descriptors
+from linux_support import descriptors
 
 import snapcore
 from snapcore import CaptureFlags, HandleFlags, MemoryState, MemoryType, PageProtection
-
-
-@pytest.fixture
-def facts(start, tmp_path):
-    return start("facts", tmp_path)
 
 
 def test_threads(facts, placement):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import udmp_parser
-from conftest import descriptors
+from linux_support import descriptors
 from minidump.minidumpfile import MinidumpFile
 from symbolic.minidump import ProcessState
 

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The module that users get, under a Wine that has no process snapshots and a MiniDumpWriteDump that knows none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import snapcore
+from snapcore import MiniDumpType
+
+
+def test_a_capture_says_what_it_needs(facts):
+    with pytest.raises(snapcore.Unsupported, match=r"Windows 8\.1"):
+        snapcore.capture(facts.pid)
+    with pytest.raises(snapcore.Unsupported, match=r"Windows 8\.1"):
+        snapcore.handles(facts.pid)
+
+
+@pytest.mark.parametrize("method", ["live", "auto"])
+def test_the_live_method_writes_through_the_systems_own_dbghelp(facts, tmp_path, method):
+    path = tmp_path / "a.dmp"
+    result = snapcore.dump(facts.pid, path, MiniDumpType.WITH_FULL_MEMORY, method=method)
+    assert result.method == "live"
+    assert result.pause_ns > 0
+    data = path.read_bytes()
+    assert data[:4] == b"MDMP"
+    assert len(data) == result.file_size
+    assert b"snapcore: heap sentinel" in data
+    assert result.threads >= 3
+    assert result.modules > 0
+
+
+def test_a_snapshot_that_cannot_be_had_leaves_no_file(facts, tmp_path):
+    with pytest.raises(snapcore.Unsupported):
+        snapcore.dump(facts.pid, tmp_path / "a.dmp")
+    assert [p.name for p in tmp_path.iterdir()] == ["facts-file.txt"]
+
+
+def test_the_command(facts, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "snapcore", "dump", str(facts.pid), "-o", str(tmp_path / "a.dmp")],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 1
+    assert "Windows 8.1" in done.stderr
+
+
+def test_handles_of_the_whole_system(facts):
+    table = snapcore.system_handles()
+    assert facts.facts["handles"]["manual"] in table["handle"][table["pid"] == facts.pid]
