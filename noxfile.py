@@ -38,6 +38,12 @@ def build_and_test(session: nox.Session, preset: str) -> None:
     session.run("ctest", "--preset", preset, *session.posargs)
 
 
+@nox.session(python="3.11")
+def windows(session: nox.Session) -> None:
+    """The Windows lane: cross build, wheels, tests under Wine. As root it installs what it needs."""
+    session.run("scripts/test", "windows", *session.posargs, external=True)
+
+
 @nox.session
 def cpp(session: nox.Session) -> None:
     """The C++ tests alone."""

@@ -80,7 +80,9 @@ def tables_header(dtypes: ModuleType) -> str:
         out += [f"        {c.name}.append(row.{c.name});" for c in columns]
         out.append(f"    }}\n    {stem}Row row(std::size_t index) const {{\n        {stem}Row row;")
         out += [f"        row.{c.name} = {c.name}.at(index);" for c in columns]
-        out.append("        return row;\n    }\n    void reserve(std::size_t rows) {")
+        out.append("        return row;\n    }\n    void pad(std::size_t rows) {")
+        out += [f"        {c.name}.pad(rows);" for c in columns]
+        out.append("    }\n    void reserve(std::size_t rows) {")
         out += [f"        {c.name}.reserve(rows);" for c in columns]
         out.append(f"    }}\n    std::size_t rows() const {{ return {columns[0].name}.size(); }}")
         out.append("    template <class F>\n    void for_each_column(F&& f) const {")

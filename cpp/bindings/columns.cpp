@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <pybind11/numpy.h>
 
+#include <mutex>
+#include <vector>
+
 #include "bindings/bindings.h"
 #include "generated/context_checks.h"  // the record that contexts_of() hands out
 
@@ -37,8 +40,27 @@ py::dtype type_of<Boolean>() {
     return py::dtype::of<bool>();
 }
 
+// One block of zeros for all columns of which nothing is known; grows with the longest table.
+std::shared_ptr<const std::vector<std::uint64_t>> zeros(std::size_t rows) {
+    static std::mutex mutex;
+    static std::shared_ptr<const std::vector<std::uint64_t>> block;
+    const std::lock_guard lock(mutex);
+    if (!block || block->size() < rows) {
+        block = std::make_shared<const std::vector<std::uint64_t>>(rows);
+    }
+    return block;
+}
+
 template <class T>
 py::tuple column(const char* name, const Column<T>& values, const py::capsule& owner) {
+    if (values.is_unknown()) {
+        const auto block = zeros(values.size());
+        const py::capsule shared = owner_of(block);
+        return py::make_tuple(
+            name,
+            view(type_of<T>(), {length(values.size())}, block->data(), shared),
+            view(type_of<Boolean>(), {length(values.size())}, block->data(), shared));
+    }
     py::object valid = py::none();
     if (!values.valid().empty()) {
         valid = view(type_of<Boolean>(), {length(values.size())}, values.valid().data(), owner);

@@ -151,6 +151,7 @@ void WindowsSnapshot::capture() {
 
 void WindowsSnapshot::read_tables() {
     const std::int64_t before = monotonic_ns();
+    std::int64_t names_ns = 0;
     if (snapshot_->clone() != nullptr) {
         memory_ = std::make_unique<ProcessMemory>(snapshot_->clone(),
                                                   options_.live_fallback ? target_.get() : nullptr);
@@ -182,6 +183,7 @@ void WindowsSnapshot::read_tables() {
                  "PssWalkSnapshot",
                  threads.ended);
         }
+        names_ns = threads.names_ns;
         threads_ = std::move(threads.table);
         if (captured(CaptureFlags::THREAD_CONTEXT)) contexts_ = std::move(threads.contexts);
     }
@@ -193,7 +195,8 @@ void WindowsSnapshot::read_tables() {
         process_.image_path = path;
         process_.name = path.substr(path.find_last_of("\\/") + 1);
     }
-    phases_.emplace_back("tables", monotonic_ns() - before);
+    phases_.emplace_back("thread_names", names_ns);
+    phases_.emplace_back("tables", monotonic_ns() - before - names_ns);
 }
 
 void WindowsSnapshot::note(Severity severity,
@@ -336,7 +339,7 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
         if (regions_ && (options.flags & MiniDumpType::WITH_FULL_MEMORY) != 0) {
             for (std::size_t row = 0; row < regions_->rows(); ++row) {
                 if (regions_->state.at(row) == MemoryState::COMMIT) {
-                    source.expected_bytes += regions_->size.values()[row];
+                    source.expected_bytes += regions_->size.at(row).value_or(0);
                 }
             }
         }

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+#include <vector>
 
+#include "base/clock.h"
 #include "generated/flags.h"
-#include "minidump/raw.h"
 #include "windows/convert.h"
 
 namespace snapcore::windows_os {
@@ -18,7 +20,49 @@ using Thread = raw::PSS_THREAD_ENTRY<Pointer>;
 using AuxiliaryPage = raw::PSS_AUXILIARY_PAGE_ENTRY<Pointer>;
 
 constexpr std::uint32_t kStillActive = 259;
-constexpr DWORD kXstateAvx = 2;
+
+// What differs between processors.
+#if defined(_M_ARM64) || defined(__aarch64__)
+constexpr Architecture kArchitecture = Architecture::kArm64;
+std::uint64_t instruction_pointer(const CONTEXT& context) {
+    return context.Pc;
+}
+std::uint64_t stack_pointer(const CONTEXT& context) {
+    return context.Sp;
+}
+void add_extended_state(ContextExtension&, CONTEXT*, std::uint16_t) {}
+#else
+constexpr Architecture kArchitecture = Architecture::kAmd64;
+static_assert(sizeof(CONTEXT) == kAmd64ContextSize);
+std::uint64_t instruction_pointer(const CONTEXT& context) {
+    return context.Rip;
+}
+std::uint64_t stack_pointer(const CONTEXT& context) {
+    return context.Rsp;
+}
+// The upper halves of the ymm registers.
+void add_extended_state(ContextExtension& extension, CONTEXT* context, std::uint16_t size) {
+    constexpr DWORD kXstateAvx = 2;
+    constexpr DWORD kContextXstate = CONTEXT_AMD64 | 0x40;
+    using Locate = void*(WINAPI*)(CONTEXT*, DWORD, DWORD*);
+    static const auto locate = as<Locate>(kernel32_function("LocateXStateFeature"));
+    if (locate == nullptr || size <= sizeof(CONTEXT) ||
+        (context->ContextFlags & kContextXstate) != kContextXstate) {
+        return;
+    }
+    DWORD bytes = 0;
+    const void* const avx = locate(context, kXstateAvx, &bytes);
+    if (avx == nullptr || bytes != sizeof extension.ymm_high) return;
+    std::memcpy(extension.ymm_high, avx, bytes);
+    extension.xstate_features = std::uint64_t{1} << kXstateAvx;
+}
+#endif
+
+// The registers of an entry, or null.
+CONTEXT* context_of(const Thread& entry) {
+    if (entry.SizeOfContextRecord < sizeof(CONTEXT)) return nullptr;
+    return reinterpret_cast<CONTEXT*>(entry.ContextRecord);
+}
 
 // GetThreadDescription, since the walk class for names is declared and refused.
 class ThreadNames {
@@ -56,27 +100,15 @@ void append_context(ContextTable& contexts, const Thread& entry) {
     extension.tid = entry.ThreadId;
     extension.gs_base = entry.TebBaseAddress;
     extension.system_call = ~std::uint64_t{0};
-    if (entry.ContextRecord != 0 && entry.SizeOfContextRecord >= kAmd64ContextSize) {
-        auto* const context = reinterpret_cast<CONTEXT*>(entry.ContextRecord);
-        std::memcpy(contexts.records.data() + at, context, kAmd64ContextSize);
+    if (CONTEXT* const context = context_of(entry)) {
+        std::memcpy(contexts.records.data() + at, context, sizeof *context);
         extension.valid = 1;
-        using Locate = void*(WINAPI*)(CONTEXT*, DWORD, DWORD*);
-        static auto* const locate = as<Locate>(kernel32_function("LocateXStateFeature"));
-        constexpr DWORD kContextXstate = CONTEXT_AMD64 | 0x40;
-        if (locate != nullptr && entry.SizeOfContextRecord > kAmd64ContextSize &&
-            (context->ContextFlags & kContextXstate) == kContextXstate) {
-            DWORD size = 0;
-            const void* const avx = locate(context, kXstateAvx, &size);
-            if (avx != nullptr && size == sizeof extension.ymm_high) {
-                std::memcpy(extension.ymm_high, avx, size);
-                extension.xstate_features = std::uint64_t{1} << kXstateAvx;
-            }
-        }
+        add_extended_state(extension, context, entry.SizeOfContextRecord);
     }
     std::memcpy(contexts.records.data() + at + contexts.context_size, &extension, sizeof extension);
 }
 
-ThreadRow thread_row(const Thread& entry, const ThreadNames& names, ProcessMemory* memory) {
+ThreadRow thread_row(const Thread& entry, ProcessMemory* memory) {
     ThreadRow row;
     row.tid = entry.ThreadId;
     row.pid = entry.ProcessId;
@@ -96,13 +128,9 @@ ThreadRow thread_row(const Thread& entry, const ThreadNames& names, ProcessMemor
     row.last_syscall = entry.LastSyscallNumber;
     row.last_syscall_argument = entry.LastSyscallFirstArgument;
     if ((entry.Flags & ThreadFlags::TERMINATED) != 0) return row;
-    // The id of a thread that has ended may be another's by now.
-    row.name = names.of(entry.ThreadId);
-    if (entry.ContextRecord != 0 && entry.SizeOfContextRecord >= kAmd64ContextSize) {
-        const auto* const context =
-            reinterpret_cast<const minidump::raw::Amd64Context*>(entry.ContextRecord);
-        row.instruction_pointer = context->Rip;
-        row.stack_pointer = context->Rsp;
+    if (const CONTEXT* const context = context_of(entry)) {
+        row.instruction_pointer = instruction_pointer(*context);
+        row.stack_pointer = stack_pointer(*context);
     }
     ThreadBlock block{};
     if (memory != nullptr && memory->read_object(entry.TebBaseAddress, block)) {
@@ -112,79 +140,193 @@ ThreadRow thread_row(const Thread& entry, const ThreadNames& names, ProcessMemor
     return row;
 }
 
-void add_type_specific(HandleRow& row, const Handle& entry) {
-    const auto& facts = entry.TypeSpecificInformation;
-    switch (entry.ObjectType) {
-        case ObjectType::PROCESS:
-            row.exit_status = facts.Process.ExitStatus;
-            row.peb = facts.Process.PebBaseAddress;
-            row.affinity = facts.Process.AffinityMask;
-            row.base_priority = facts.Process.BasePriority;
-            row.target_pid = facts.Process.ProcessId;
-            row.parent_pid = facts.Process.ParentProcessId;
-            row.process_flags = facts.Process.Flags;
-            break;
-        case ObjectType::THREAD:
-            row.exit_status = facts.Thread.ExitStatus;
-            row.peb = facts.Thread.TebBaseAddress;
-            row.target_pid = facts.Thread.ProcessId;
-            row.target_tid = facts.Thread.ThreadId;
-            row.affinity = facts.Thread.AffinityMask;
-            row.priority = facts.Thread.Priority;
-            row.base_priority = facts.Thread.BasePriority;
-            row.start_address = facts.Thread.Win32StartAddress;
-            break;
-        case ObjectType::MUTANT:
-            row.current_count = facts.Mutant.CurrentCount;
-            row.abandoned = facts.Mutant.Abandoned != 0 ? Boolean::kTrue : Boolean::kFalse;
-            row.owner_pid = facts.Mutant.OwnerProcessId;
-            row.owner_tid = facts.Mutant.OwnerThreadId;
-            break;
-        case ObjectType::EVENT:
-            row.manual_reset = facts.Event.ManualReset != 0 ? Boolean::kTrue : Boolean::kFalse;
-            row.signaled = facts.Event.Signaled != 0 ? Boolean::kTrue : Boolean::kFalse;
-            break;
-        case ObjectType::SECTION:
-            row.section_base = facts.Section.BaseAddress;
-            row.section_attributes = facts.Section.AllocationAttributes;
-            row.section_size = facts.Section.MaximumSize;
-            break;
-        case ObjectType::SEMAPHORE:
-            row.current_count = facts.Semaphore.CurrentCount;
-            row.maximum_count = facts.Semaphore.MaximumCount;
-            break;
-        default: break;
+// Codes of strings by their UTF-16, so that one which was seen before costs neither a conversion
+// nor memory: types and names repeat by the thousand. Open addressing, since what a walk takes is
+// mostly this look-up.
+class Codes {
+public:
+    explicit Codes(StringColumn& column) : column_(column), slots_(1024) {}
+
+    std::int32_t of(std::uint64_t address, std::uint16_t bytes) {
+        const auto* const text = reinterpret_cast<const std::byte*>(address);
+        const std::size_t size = text == nullptr ? 0 : bytes;
+        const std::uint64_t hash = hash_of(text, size);
+        for (std::size_t i = hash;; ++i) {
+            Slot& slot = slots_[i & (slots_.size() - 1)];
+            if (slot.code < 0) return add(slot, hash, text, size);
+            if (slot.hash == hash && slot.size == size &&
+                same(texts_.data() + slot.offset, text, size)) {
+                return slot.code;
+            }
+        }
     }
+
+private:
+    struct Slot {
+        std::uint64_t hash = 0;
+        std::size_t offset = 0;  // in texts_
+        std::size_t size = 0;    // bytes
+        std::int32_t code = -1;
+    };
+
+    static std::uint64_t hash_of(const std::byte* text, std::size_t size) {
+        constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15;
+        std::uint64_t hash = size * kFactor;
+        const auto mix = [&hash](std::uint64_t word) {
+            hash = (hash ^ word) * kFactor;
+            hash ^= hash >> 32;
+        };
+        std::size_t at = 0;
+        for (; at + 8 <= size; at += 8) mix(word_at(text + at));
+        for (; at < size; ++at) mix(std::to_integer<std::uint64_t>(text[at]));
+        return hash;
+    }
+
+    static std::uint64_t word_at(const std::byte* bytes) {
+        std::uint64_t word;
+        std::memcpy(&word, bytes, sizeof word);
+        return word;
+    }
+
+    // A call for each of a hundred thousand short strings costs more than the comparison.
+    static bool same(const std::byte* a, const std::byte* b, std::size_t size) {
+        std::size_t at = 0;
+        for (; at + 8 <= size; at += 8) {
+            if (word_at(a + at) != word_at(b + at)) return false;
+        }
+        for (; at < size; ++at) {
+            if (a[at] != b[at]) return false;
+        }
+        return true;
+    }
+
+    std::int32_t add(Slot& slot, std::uint64_t hash, const std::byte* text, std::size_t size) {
+        const std::size_t offset = texts_.size();
+        texts_.insert(texts_.end(), text, text + size);
+        std::u16string units(size / sizeof(char16_t), u'\0');
+        std::memcpy(units.data(), text, units.size() * sizeof(char16_t));
+        std::string converted = utf16_to_utf8(units);
+        // Different texts stay different, but for lone surrogates, which all become U+FFFD.
+        const bool is_unique = converted.find("\xef\xbf\xbd") == std::string::npos;
+        const std::int32_t code =
+            is_unique ? column_.add(std::move(converted)) : column_.code_of(converted);
+        slot = {hash, offset, size, code};
+        if (++used_ * 2 > slots_.size()) grow();
+        return code;
+    }
+
+    void grow() {
+        std::vector<Slot> larger(slots_.size() * 2);
+        for (const Slot& slot : slots_) {
+            if (slot.code < 0) continue;
+            std::size_t i = slot.hash;
+            while (larger[i & (larger.size() - 1)].code >= 0) ++i;
+            larger[i & (larger.size() - 1)] = slot;
+        }
+        slots_ = std::move(larger);
+    }
+
+    StringColumn& column_;
+    std::vector<Slot> slots_;  // a power of two
+    std::vector<std::byte> texts_;
+    std::size_t used_ = 0;
+};
+
+Boolean boolean(std::int32_t value) {
+    return value != 0 ? Boolean::kTrue : Boolean::kFalse;
 }
 
-HandleRow handle_row(const Handle& entry) {
-    HandleRow row;
-    row.handle = entry.Handle;
-    row.flags = entry.Flags;
-    row.captured_at_ns = time_of(entry.CaptureTime);
-    const auto has = [&](std::uint32_t flag) { return (entry.Flags & flag) != 0; };
-    if (has(HandleFlags::HAVE_TYPE)) {
-        row.type = entry.ObjectType;
-        row.type_name = text_of(entry.TypeName, entry.TypeNameLength);
+// Column by column and not row by row: most of a hundred thousand rows have few of the columns.
+class HandleWriter {
+public:
+    explicit HandleWriter(std::size_t rows) : table_(std::make_shared<HandleTable>()) {
+        table_->reserve(rows);
     }
-    if (has(HandleFlags::HAVE_NAME)) {
-        row.object_name = text_of(entry.ObjectName, entry.ObjectNameLength);
+
+    void append(const Handle& entry) {
+        HandleTable& t = *table_;
+        t.handle.set(row_, entry.Handle);
+        t.flags.set(row_, entry.Flags);
+        if (const auto time = time_of(entry.CaptureTime)) t.captured_at_ns.set(row_, *time);
+        const auto has = [&](std::uint32_t flag) { return (entry.Flags & flag) != 0; };
+        const bool specific = has(HandleFlags::HAVE_TYPE_SPECIFIC_INFORMATION);
+        if (has(HandleFlags::HAVE_TYPE) || specific) t.type.set(row_, entry.ObjectType);
+        if (has(HandleFlags::HAVE_TYPE)) {
+            t.type_name.set(row_, types_.of(entry.TypeName, entry.TypeNameLength));
+        }
+        if (has(HandleFlags::HAVE_NAME)) {
+            t.object_name.set(row_, names_.of(entry.ObjectName, entry.ObjectNameLength));
+        }
+        if (has(HandleFlags::HAVE_BASIC_INFORMATION)) {
+            t.attributes.set(row_, entry.Attributes);
+            t.granted_access.set(row_, entry.GrantedAccess);
+            t.handle_count.set(row_, entry.HandleCount);
+            t.pointer_count.set(row_, entry.PointerCount);
+            t.paged_pool_charge.set(row_, entry.PagedPoolCharge);
+            t.non_paged_pool_charge.set(row_, entry.NonPagedPoolCharge);
+            if (const auto time = time_of(entry.CreationTime)) t.created_at_ns.set(row_, *time);
+        }
+        if (specific) add_type_specific(entry);
+        ++row_;
     }
-    if (has(HandleFlags::HAVE_BASIC_INFORMATION)) {
-        row.attributes = entry.Attributes;
-        row.granted_access = entry.GrantedAccess;
-        row.handle_count = entry.HandleCount;
-        row.pointer_count = entry.PointerCount;
-        row.paged_pool_charge = entry.PagedPoolCharge;
-        row.non_paged_pool_charge = entry.NonPagedPoolCharge;
-        row.created_at_ns = time_of(entry.CreationTime);
+
+    std::shared_ptr<HandleTable> finish() {
+        table_->pad(row_);
+        return std::move(table_);
     }
-    if (has(HandleFlags::HAVE_TYPE_SPECIFIC_INFORMATION)) {
-        row.type = entry.ObjectType;
-        add_type_specific(row, entry);
+
+private:
+    void add_type_specific(const Handle& entry) {
+        HandleTable& t = *table_;
+        const auto& facts = entry.TypeSpecificInformation;
+        switch (entry.ObjectType) {
+            case ObjectType::PROCESS:
+                t.exit_status.set(row_, facts.Process.ExitStatus);
+                t.peb.set(row_, facts.Process.PebBaseAddress);
+                t.affinity.set(row_, facts.Process.AffinityMask);
+                t.base_priority.set(row_, facts.Process.BasePriority);
+                t.target_pid.set(row_, facts.Process.ProcessId);
+                t.parent_pid.set(row_, facts.Process.ParentProcessId);
+                t.process_flags.set(row_, facts.Process.Flags);
+                break;
+            case ObjectType::THREAD:
+                t.exit_status.set(row_, facts.Thread.ExitStatus);
+                t.peb.set(row_, facts.Thread.TebBaseAddress);
+                t.target_pid.set(row_, facts.Thread.ProcessId);
+                t.target_tid.set(row_, facts.Thread.ThreadId);
+                t.affinity.set(row_, facts.Thread.AffinityMask);
+                t.priority.set(row_, facts.Thread.Priority);
+                t.base_priority.set(row_, facts.Thread.BasePriority);
+                t.start_address.set(row_, facts.Thread.Win32StartAddress);
+                break;
+            case ObjectType::MUTANT:
+                t.current_count.set(row_, facts.Mutant.CurrentCount);
+                t.abandoned.set(row_, boolean(facts.Mutant.Abandoned));
+                t.owner_pid.set(row_, facts.Mutant.OwnerProcessId);
+                t.owner_tid.set(row_, facts.Mutant.OwnerThreadId);
+                break;
+            case ObjectType::EVENT:
+                t.manual_reset.set(row_, boolean(facts.Event.ManualReset));
+                t.signaled.set(row_, boolean(facts.Event.Signaled));
+                break;
+            case ObjectType::SECTION:
+                t.section_base.set(row_, facts.Section.BaseAddress);
+                t.section_attributes.set(row_, facts.Section.AllocationAttributes);
+                t.section_size.set(row_, facts.Section.MaximumSize);
+                break;
+            case ObjectType::SEMAPHORE:
+                t.current_count.set(row_, facts.Semaphore.CurrentCount);
+                t.maximum_count.set(row_, facts.Semaphore.MaximumCount);
+                break;
+            default: break;
+        }
     }
-    return row;
-}
+
+    std::shared_ptr<HandleTable> table_;
+    Codes types_{table_->type_name};
+    Codes names_{table_->object_name};
+    std::size_t row_ = 0;
+};
 
 // Whether a clone has every page of a region that is committed in the target.
 bool is_in_clone(HANDLE clone, const Region& entry) {
@@ -228,31 +370,40 @@ Threads walk_threads(const PssSnapshot& snapshot, ProcessMemory* memory) {
     Threads out;
     raw::PSS_THREAD_INFORMATION count{};
     if (!snapshot.query(raw::kQueryThreads, count)) return out;
-    std::vector<Thread> entries;
-    entries.reserve(count.ThreadsCaptured);
     out.table = std::make_shared<ThreadTable>();
     out.table->reserve(count.ThreadsCaptured);
     out.contexts = std::make_shared<ContextTable>();
+    out.contexts->architecture = kArchitecture;
+    out.contexts->context_size = sizeof(CONTEXT);
     out.contexts->records.reserve(count.ThreadsCaptured * out.contexts->stride());
-    const ThreadNames names;
+    std::vector<std::uint32_t> running;
+    running.reserve(count.ThreadsCaptured);
     snapshot.walk<Thread>(raw::kWalkThreads, [&](const Thread& entry) {
-        const bool ended = (entry.Flags & ThreadFlags::TERMINATED) != 0 ||
-                           (entry.ExitStatus != kStillActive && entry.ExitTime.ticks() != 0);
-        out.ended += ended ? 1 : 0;
-        out.table->append(thread_row(entry, names, memory));
+        const bool kept = (entry.Flags & ThreadFlags::TERMINATED) != 0;
+        out.ended += kept || (entry.ExitStatus != kStillActive && entry.ExitTime.ticks() != 0);
+        // The id of a thread that has ended may be another's by now.
+        running.push_back(kept ? 0 : entry.ThreadId);
+        out.table->append(thread_row(entry, memory));
         append_context(*out.contexts, entry);
     });
+    // Each costs a handle, which the walk has not: its time is told apart.
+    const std::int64_t before = monotonic_ns();
+    const ThreadNames names;
+    StringColumn column;
+    for (const std::uint32_t tid : running) {
+        column.append(tid != 0 ? names.of(tid) : std::nullopt);
+    }
+    out.table->name = std::move(column);
+    out.names_ns = monotonic_ns() - before;
     return out;
 }
 
 std::shared_ptr<HandleTable> walk_handles(const PssSnapshot& snapshot) {
     raw::PSS_COUNT_INFORMATION count{};
     if (!snapshot.query(raw::kQueryHandles, count)) return nullptr;
-    auto table = std::make_shared<HandleTable>();
-    table->reserve(count.Count);
-    snapshot.walk<Handle>(raw::kWalkHandles,
-                          [&](const Handle& entry) { table->append(handle_row(entry)); });
-    return table;
+    HandleWriter writer(count.Count);
+    snapshot.walk<Handle>(raw::kWalkHandles, [&](const Handle& entry) { writer.append(entry); });
+    return writer.finish();
 }
 
 Regions walk_regions(const PssSnapshot& snapshot) {

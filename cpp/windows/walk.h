@@ -18,7 +18,8 @@ namespace snapcore::windows_os {
 struct Threads {
     std::shared_ptr<ThreadTable> table;
     std::shared_ptr<ContextTable> contexts;
-    std::uint64_t ended = 0;  // rows of threads that have ended, kept by a handle
+    std::uint64_t ended = 0;    // rows of threads that have ended, kept by a handle
+    std::int64_t names_ns = 0;  // how long it took to ask for the names
 };
 
 // Each throws ErrorKind::kOther and its kin; null (or an empty table pointer) where the class was

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Windows build, cross-compiled and run under Wine by a real Windows CPython with the real NumPy.
 
-Usage: python scripts/windows/lab.py setup | build | wheel | test [ARGUMENTS OF PYTEST] | python [ARGUMENTS]
+Usage: python scripts/windows/lab.py COMMAND
+    setup                           put the Windows Python together
+    build                           cross-compile both modules, pack their wheels into dist/wine/, install them under Wine
+    test [ARGUMENTS OF PYTEST]      build, then run the tests
+    bench                           build, then benchmarks/windows_walk.py
+    python production|stand_in ...  run the Windows Python with one of the two modules
 
 What is downloaded is verified and kept in $SNAPCORE_CACHE (default: ~/.cache/snapcore); everything else lies in build/windows/.
 """
@@ -263,6 +268,9 @@ def test(*arguments: str) -> int:
 
 def main() -> int:
     """Run it."""
+    commands = ("setup", "build", "test", "bench", "python")
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
     command, arguments = sys.argv[1], sys.argv[2:]
     setup()
     if command == "build":
@@ -273,6 +281,11 @@ def main() -> int:
         for variant in VARIANTS:
             install(variant)
         return test(*arguments)
+    if command == "bench":
+        install("stand_in")
+        return python(
+            "stand_in", ROOT / "benchmarks" / "windows_walk.py", SNAPCORE_VARIANT="stand_in"
+        )
     if command == "python":
         return python(arguments[0], *arguments[1:])
     return 0

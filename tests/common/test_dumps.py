@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import subprocess
 import sys
 
@@ -53,7 +54,8 @@ def test_a_full_dump_holds_what_the_target_knows(facts, tmp_path, parse):
     assert set(facts.facts["threads"]) <= set(threads)
     assert len(threads) == result.threads
     parked = threads[str(facts.facts["parked"])].ContextObject
-    assert (parked.Rbx, parked.R12) == (0x5B5B5B5B00000001, 0x5B5B5B5B0000000C)
+    if platform.machine() != "ARM64":
+        assert (parked.Rbx, parked.R12) == (0x5B5B5B5B00000001, 0x5B5B5B5B0000000C)
     assert len(file.modules.modules) == result.modules > 0
     assert len(file.handles.handles) == result.handles > 0
     reader = file.get_reader()

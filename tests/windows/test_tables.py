@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import numpy as np
 import pytest
 
 import snapcore
-from snapcore import CaptureFlags, ObjectType, ThreadFlags
+from snapcore import CaptureFlags, ContextFlags, ObjectType, ThreadFlags
 
 
 def row_of(table, column, value):
@@ -147,9 +148,20 @@ def test_handle_trace(facts, sim):
             assert snap.handle_trace() == b"\x5a" * 256
 
 
+@pytest.mark.skipif(platform.machine() == "ARM64", reason="registers of x86-64")
+def test_vector_registers(facts):
+    value = (0x5B5B5B5B00000001).to_bytes(8, "little")
+    for context_flags in (ContextFlags.ALL, ContextFlags.ALL | ContextFlags.XSTATE):
+        with snapcore.capture(facts.pid, context_flags=context_flags) as snap:
+            c = snap.contexts()
+        parked = c[c["tid"] == facts.facts["parked"]][0]
+        assert parked["xmm"][7][:8].tobytes() == value
+        assert parked["context_flags"] & ContextFlags.ALL == ContextFlags.ALL
+
+
 def test_performance(facts):
     with snapcore.capture(facts.pid) as snap:
-        assert set(snap.performance()) == {"capture", "tables"}
+        assert set(snap.performance()) == {"capture", "thread_names", "tables"}
     flags = CaptureFlags.DEFAULT | CaptureFlags.CREATE_MEASURE_PERFORMANCE
     with snapcore.capture(facts.pid, flags) as snap:
         times = snap.performance()

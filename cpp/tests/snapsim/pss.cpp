@@ -474,17 +474,21 @@ int snapsim_alive() {
 void snapsim_prepare(int handles, int threads) {
     static const std::wstring kTypes[] = {
         L"Event", L"File", L"Key", L"Mutant", L"Semaphore", L"Section", L"Thread"};
-    static std::deque<std::wstring> names;
     auto snapshot = std::make_unique<Snapshot>();
     snapshot->pid = GetCurrentProcessId();
     // The reserved flag marks entries whose strings are in place.
     snapshot->flags = PSS_CAPTURE_HANDLES | PSS_CAPTURE_THREADS | PSS_CAPTURE_THREAD_CONTEXT |
                       PSS_CAPTURE_RESERVED_00000400;
+    // In one block, as a snapshot's descriptor is.
+    constexpr std::size_t kLongest = 64;
+    snapshot->texts.reserve(static_cast<std::size_t>(handles) * kLongest);
+    snapshot->handles.reserve(static_cast<std::size_t>(handles));
     for (int i = 0; i < handles; ++i) {
         HandleFacts facts;
         PSS_HANDLE_ENTRY& entry = facts.entry;
         const std::wstring& type = kTypes[static_cast<std::size_t>(i) % std::size(kTypes)];
-        names.push_back(L"\\Sessions\\1\\BaseNamedObjects\\object-" + std::to_wstring(i / 10));
+        const std::wstring name =
+            L"\\Sessions\\1\\BaseNamedObjects\\object-" + std::to_wstring(i / 10);
         entry.Handle = reinterpret_cast<HANDLE>(static_cast<ULONG_PTR>(i + 1) * 4);
         entry.Flags =
             PSS_HANDLE_HAVE_TYPE | PSS_HANDLE_HAVE_NAME | PSS_HANDLE_HAVE_BASIC_INFORMATION;
@@ -493,8 +497,9 @@ void snapsim_prepare(int handles, int threads) {
         entry.PointerCount = 2;
         entry.TypeName = type.data();
         entry.TypeNameLength = static_cast<WORD>(type.size() * sizeof(wchar_t));
-        entry.ObjectName = names.back().data();
-        entry.ObjectNameLength = static_cast<WORD>(names.back().size() * sizeof(wchar_t));
+        entry.ObjectName = snapshot->texts.data() + snapshot->texts.size();
+        entry.ObjectNameLength = static_cast<WORD>(name.size() * sizeof(wchar_t));
+        snapshot->texts.insert(snapshot->texts.end(), name.begin(), name.end());
         if (type == L"Event") {
             entry.ObjectType = PSS_OBJECT_TYPE_EVENT;
             entry.Flags = entry.Flags | PSS_HANDLE_HAVE_TYPE_SPECIFIC_INFORMATION;
@@ -522,11 +527,11 @@ void snapsim_prepare(int handles, int threads) {
 // included: what a measurement takes off.
 long long snapsim_own_time(int handles, int threads) {
     snapsim_prepare(handles, threads);
-    HPSS snapshot = nullptr;
-    SimCapture(GetCurrentProcess(), PSS_CAPTURE_NONE, 0, &snapshot);
     LARGE_INTEGER frequency, before, after;
     QueryPerformanceFrequency(&frequency);
     QueryPerformanceCounter(&before);
+    HPSS snapshot = nullptr;
+    SimCapture(GetCurrentProcess(), PSS_CAPTURE_NONE, 0, &snapshot);
     for (const auto what : {PSS_WALK_HANDLES, PSS_WALK_THREADS}) {
         HPSSWALK marker = nullptr;
         SimMarkerCreate(nullptr, &marker);

@@ -61,6 +61,7 @@ struct Snapshot {
     std::vector<HandleFacts> handles;
     std::vector<RegionFacts> regions;
     std::vector<PageFacts> pages;
+    std::vector<wchar_t> texts;  // of entries that were ready beforehand
     HANDLE clone = nullptr;
     HANDLE clone_thread = nullptr;
     HANDLE trace_section = nullptr;

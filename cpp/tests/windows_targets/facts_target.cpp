@@ -55,25 +55,41 @@ void name_thread(HANDLE thread, const wchar_t* name) {
     if (set != nullptr) set(thread, name);
 }
 
+#if defined(_M_ARM64) || defined(__aarch64__)
 DWORD WINAPI park(void*) {
     parked = true;
-    asm volatile(
-        "movabs $0x5b5b5b5b00000001, %%rbx\n movabs $0x5b5b5b5b0000000c, %%r12\n"
-        "movabs $0x5b5b5b5b0000000d, %%r13\n movabs $0x5b5b5b5b0000000e, %%r14\n"
-        "movabs $0x5b5b5b5b0000000f, %%r15\n"
-        "movq %%rbx, %%xmm8\n movq %%r12, %%xmm9\n"
-        "1: pause\n jmp 1b\n" ::
-            : "rbx", "r12", "r13", "r14", "r15", "xmm8", "xmm9", "memory");
+    for (;;) YieldProcessor();
+}
+#else
+// Machine code, since not every compiler takes assembly: values into rbx and r12 to r15, then a
+// loop.
+const unsigned char kPark[] = {
+    0x48, 0xbb, 0x01, 0x00, 0x00, 0x00, 0x5b, 0x5b, 0x5b, 0x5b,  // mov rbx, 0x5b5b5b5b00000001
+    0x49, 0xbc, 0x0c, 0x00, 0x00, 0x00, 0x5b, 0x5b, 0x5b, 0x5b,  // mov r12, 0x5b5b5b5b0000000c
+    0x49, 0xbd, 0x0d, 0x00, 0x00, 0x00, 0x5b, 0x5b, 0x5b, 0x5b,  // mov r13, 0x5b5b5b5b0000000d
+    0x49, 0xbe, 0x0e, 0x00, 0x00, 0x00, 0x5b, 0x5b, 0x5b, 0x5b,  // mov r14, 0x5b5b5b5b0000000e
+    0x49, 0xbf, 0x0f, 0x00, 0x00, 0x00, 0x5b, 0x5b, 0x5b, 0x5b,  // mov r15, 0x5b5b5b5b0000000f
+    0x66, 0x48, 0x0f, 0x6e, 0xfb,                                // movq xmm7, rbx
+    0xc6, 0x01, 0x01,                                            // mov byte ptr [rcx], 1
+    0xf3, 0x90, 0xeb, 0xfc,                                      // pause; jmp to it
+};
+
+DWORD WINAPI park(void*) {
+    void* const code = VirtualAlloc(nullptr, 4096, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    std::memcpy(code, kPark, sizeof kPark);
+    DWORD before = 0;
+    VirtualProtect(code, 4096, PAGE_EXECUTE_READ, &before);
+    reinterpret_cast<void (*)(std::atomic<bool>*)>(code)(&parked);
     return 0;
 }
+#endif
 
 DWORD WINAPI hold_stack(void* event) {
     char bytes[64];
     std::strcpy(bytes, "snapcore: stack sentinel");
     stack_address = bytes;
     WaitForSingleObject(event, INFINITE);
-    asm volatile("" : : "r"(bytes) : "memory");
-    return 0;
+    return static_cast<DWORD>(bytes[0]);
 }
 
 DWORD WINAPI end_at_once(void*) {
