@@ -191,3 +191,15 @@ def test_debug_privilege_is_put_back_and_named(facts):
         assert "debug_privilege_used" in [d.code for d in snap.diagnostics]
     with snapcore.capture(facts.pid, CaptureFlags.THREADS) as snap:
         assert "debug_privilege_used" not in [d.code for d in snap.diagnostics]
+
+
+def test_a_process_that_nobody_may_open(start, tmp_path):
+    target = start("facts", tmp_path, "deny")
+    target.ask("are you there")  # by now it has done so
+    for ask in (snapcore.capture, snapcore.handles):
+        with pytest.raises(snapcore.AccessDenied, match="debug_privilege") as caught:
+            ask(target.pid)
+        assert (caught.value.call, caught.value.code) == ("OpenProcess", 5)
+    with pytest.raises(snapcore.AccessDenied):
+        snapcore.dump(target.pid, tmp_path / "a.dmp", method="live")
+    assert not (tmp_path / "a.dmp").exists()

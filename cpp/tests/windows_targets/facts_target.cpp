@@ -2,7 +2,7 @@
 //
 // A Windows process that knows the truth about itself: threads and names, one that has ended,
 // handles of every kind, sentinel bytes in every kind of memory, and a thread whose registers hold
-// known values while it spins. Argument: a folder to write into.
+// known values while it spins. Arguments: a folder to write into; deny, to be opened by nobody.
 #include <windows.h>
 
 #include <atomic>
@@ -94,6 +94,16 @@ DWORD WINAPI hold_stack(void* event) {
 
 DWORD WINAPI end_at_once(void*) {
     return 77;
+}
+
+// From now on nobody may open this process: its list of who may is empty.
+void deny_everybody() {
+    ACL nobody{};
+    SECURITY_DESCRIPTOR descriptor{};
+    InitializeAcl(&nobody, sizeof nobody, ACL_REVISION);
+    InitializeSecurityDescriptor(&descriptor, SECURITY_DESCRIPTOR_REVISION);
+    SetSecurityDescriptorDacl(&descriptor, TRUE, &nobody, FALSE);
+    SetKernelObjectSecurity(GetCurrentProcess(), DACL_SECURITY_INFORMATION, &descriptor);
 }
 
 }  // namespace
@@ -195,6 +205,7 @@ int main(int argc, char** argv) {
         .add("file", path)
         .print();
 
+    if (argc > 2 && std::string(argv[2]) == "deny") deny_everybody();
     std::string line;
     while (std::getline(std::cin, line)) {
         if (!line.empty() && line.back() == '\r') line.pop_back();

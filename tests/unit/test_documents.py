@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages name everything that there is, and nothing that is not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from support import ROOT
+
+from snapcore import CaptureFlags, MiniDumpType
+
+API = (ROOT / "docs" / "windows-api.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", [CaptureFlags, MiniDumpType])
+def test_every_flag_is_in_the_table(kind):
+    words = set(re.findall(r"\w+", API))
+    left_out = {"NONE", "DOCUMENTED", "DEFAULT"}
+    assert {name for name in kind.__members__ if name not in left_out} <= words
+
+
+def test_every_test_that_is_named_exists():
+    folders = {"w": "windows", "c": "common"}
+    named = set(re.findall(r"\b([wc])/(test_\w+\.py)", API))
+    assert named
+    for folder, name in named:
+        assert (ROOT / "tests" / folders[folder] / name).exists(), name
+
+
+def test_every_link_leads_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
