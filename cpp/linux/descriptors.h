@@ -2,12 +2,13 @@
 //
 // The descriptor table of a process as the handle table.
 //
-// call                          | purpose                        | can block on
-// getdents64 /proc/PID/fd       | descriptor numbers             | nothing
-// readlinkat /proc/PID/fd/N     | name and kind                  | a mutex of the file's dentry
-// tree, not on I/O newfstatat /proc/PID/fd/N     | mode, inode, device            | a network file
-// system's server (so: only where the link is a path, AT_STATX_DONT_SYNC) read /proc/PID/fdinfo/N
-// | position, open flags, counts   | the io_uring lock of a ring
+// clang-format off
+// call                      | purpose                      | can block on
+// getdents64 /proc/PID/fd   | descriptor numbers           | nothing
+// readlinkat /proc/PID/fd/N | name and kind                | a mutex of the file's dentry tree, not on I/O
+// newfstatat /proc/PID/fd/N | mode, inode, device          | a network file system's server (so: only where the link is a path, AT_STATX_DONT_SYNC)
+// read /proc/PID/fdinfo/N   | position, open flags, counts | the io_uring lock of a ring
+// clang-format on
 #pragma once
 
 #include <cstddef>

@@ -2,10 +2,11 @@
 //
 // Instructions that the target has already and that we need: nothing is ever written into its code.
 //
-// call                  | purpose                       | can block on
-// read /proc/PID/maps   | executable mappings           | mmap_lock of the target
-// pread /proc/PID/mem   | search their text             | a page fault (a file on a dead network
-// file system)
+// clang-format off
+// call                | purpose             | can block on
+// read /proc/PID/maps | executable mappings | mmap_lock of the target
+// pread /proc/PID/mem | search their text   | a page fault (a file on a dead network file system)
+// clang-format on
 #pragma once
 
 #include <cstdint>

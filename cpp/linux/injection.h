@@ -4,11 +4,12 @@
 // home: should the tracer die at any instant, the thread finds its registers in a signal frame
 // below its stack and goes on unharmed.
 //
-// call                               | purpose                        | can block on
-// PTRACE_SETREGSET, SETSIGMASK       | arrange the call               | nothing
-// process_vm_readv, process_vm_writev| the frame, the bytes under it  | mmap_lock of the target
-// PTRACE_SYSCALL, waitid WNOHANG     | run the call                   | as long as the call itself
-// takes (fork: 20 ms a GiB)
+// clang-format off
+// call                                | purpose                       | can block on
+// PTRACE_SETREGSET, SETSIGMASK        | arrange the call              | nothing
+// process_vm_readv, process_vm_writev | the frame, the bytes under it | mmap_lock of the target
+// PTRACE_SYSCALL, waitid WNOHANG      | run the call                  | as long as the call itself takes (fork: 20 ms a GiB)
+// clang-format on
 #pragma once
 
 #include <array>

@@ -2,9 +2,11 @@
 //
 // Which pages of a mapping are there.
 //
-// call                     | purpose                         | can block on
-// ioctl PAGEMAP_SCAN       | populated runs                  | mmap_lock of the process that the
-// descriptor names pread /proc/PID/pagemap  | the same before Linux 6.7       | the same
+// clang-format off
+// call                    | purpose                   | can block on
+// ioctl PAGEMAP_SCAN      | populated runs            | mmap_lock of the process that the descriptor names
+// pread /proc/PID/pagemap | the same before Linux 6.7 | the same
+// clang-format on
 #pragma once
 
 #include <cstdint>

@@ -3,10 +3,11 @@
 // /proc as records. Parsing is pure (text in, records out); reading is by descriptor, so that a
 // recycled pid is never read by mistake.
 //
-// call                | purpose                      | can block on
-// openat, read        | /proc/PID/...                | mmap_lock of the target (maps, smaps,
-// environ, cmdline), not on its threads readlinkat          | exe, cwd                     |
-// nothing
+// clang-format off
+// call         | purpose       | can block on
+// openat, read | /proc/PID/... | mmap_lock of the target (maps, smaps, environ, cmdline), not on its threads
+// readlinkat   | exe, cwd      | nothing
+// clang-format on
 #pragma once
 
 #include <cstddef>

@@ -2,9 +2,11 @@
 //
 // One mapping by address.
 //
-// call                | purpose                        | can block on
-// ioctl PROCMAP_QUERY | the mapping (Linux 6.11)       | mmap_lock of the target, or only its RCU
-// section read /proc/PID/maps | the same before                | mmap_lock of the target
+// clang-format off
+// call                | purpose                  | can block on
+// ioctl PROCMAP_QUERY | the mapping (Linux 6.11) | mmap_lock of the target, or only its RCU section
+// read /proc/PID/maps | the same before          | mmap_lock of the target
+// clang-format on
 #pragma once
 
 #include <cstdint>

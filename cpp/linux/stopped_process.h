@@ -2,13 +2,12 @@
 //
 // All threads of a process, stopped; let go on every path out.
 //
-// call                  | purpose                                  | can block on
-// PTRACE_SEIZE, INTERRUPT, waitid WNOHANG | see tracee.h         | polled to the deadline: a thread
-// in uninterruptible sleep or a frozen
-//                       |                                          | cgroup ends there as TimedOut
-// getdents64 PID/task   | find threads until none is new           | nothing
-// read task/TID/status  | signals pending, only for a thread that  | nothing
-//                       | an EINTR correction is considered for    |
+// clang-format off
+// call                                    | purpose                                                                       | can block on
+// PTRACE_SEIZE, INTERRUPT, waitid WNOHANG | see tracee.h                                                                  | polled to the deadline: a thread in uninterruptible sleep or a frozen cgroup ends there as TimedOut
+// getdents64 PID/task                     | find threads until none is new                                                | nothing
+// read task/TID/status                    | signals pending, only for a thread that an EINTR correction is considered for | nothing
+// clang-format on
 #pragma once
 
 #include <cstdint>

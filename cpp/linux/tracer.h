@@ -5,21 +5,20 @@
 // a native thread (tracer_client.cpp).
 //
 // In the stop, in this order:
-// call                                | purpose                             | can block on
-// PTRACE_SEIZE ... waitid             | stop (stopped_process.h)            | polled to max_pause
-// ioctl PROCMAP_QUERY, process_vm_*   | the way home (injection.h)          | mmap_lock of the
-// target clone in the target                 | the copy                            | the copying of
-// its page tables
-//   meanwhile: PTRACE_GETREGSET       | registers of the other threads      | nothing
-//   meanwhile: getdents64, readlinkat | descriptors, at most 256            | nothing
-//   or, without a clone: process_vm_readv | stacks                          | page faults of the
-//   target's memory
-// PTRACE_DETACH                       | let go                              | nothing
+// clang-format off
+// call                                    | purpose                           | can block on
+// PTRACE_SEIZE ... waitid                 | stop (stopped_process.h)          | polled to max_pause
+// ioctl PROCMAP_QUERY, process_vm_*       | the way home (injection.h)        | mmap_lock of the target
+// clone in the target                     | the copy                          | the copying of its page tables
+//   meanwhile: PTRACE_GETREGSET           | registers of the other threads    | nothing
+//   meanwhile: getdents64, readlinkat     | descriptors, at most 256          | nothing
+//   or, without a clone: process_vm_readv | stacks                            | page faults of the target's memory
+// PTRACE_DETACH                           | let go                            | nothing
 // After it:
-// close_range in the clone            | leave the shared descriptor table   | nothing: it closes
-// what only the clone holds kill, waitid                        | the end of the clone | the
-// freeing of its memory wait4 in the target                 | no zombie (second, short stop)      |
-// as the first stop, 1 s
+// close_range in the clone                | leave the shared descriptor table | nothing: it closes what only the clone holds
+// kill, waitid                            | the end of the clone              | the freeing of its memory
+// wait4 in the target                     | no zombie (second, short stop)    | as the first stop, 1 s
+// clang-format on
 #pragma once
 
 namespace snapcore::linux_os {

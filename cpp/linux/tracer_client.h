@@ -2,10 +2,12 @@
 //
 // The caller's side of the tracer: starts it in one of its two placements and talks to it.
 //
-// call                    | purpose                        | can block on
-// posix_spawn, waitpid    | the helper program             | its start and its end
-// recvmsg, poll           | its answers                    | max_pause, the copying of page tables,
-// reading /proc prctl PR_SET_PTRACER    | a snapshot of ourselves (Yama) | nothing
+// clang-format off
+// call                 | purpose                        | can block on
+// posix_spawn, waitpid | the helper program             | its start and its end
+// recvmsg, poll        | its answers                    | max_pause, the copying of page tables, reading /proc
+// prctl PR_SET_PTRACER | a snapshot of ourselves (Yama) | nothing
+// clang-format on
 #pragma once
 
 #include <sys/types.h>

@@ -34,12 +34,14 @@ std::mutex& dbghelp_mutex() {
 
 // What the callback works with. It runs on the thread that called MiniDumpWriteDump.
 struct Context {
+    Context(const DumpSource& dump_source, OutputFile& output, Control& job, bool skip)
+        : source(dump_source), file(output), control(job), skip_unreadable(skip) {}
+
     const DumpSource& source;
     OutputFile& file;
     Control& control;
-    bool skip_unreadable = false;
+    bool skip_unreadable;
     bool asked_for_snapshot = false;
-    bool took_over_the_file = false;
     std::uint64_t unreadable_blocks = 0;
     std::uint64_t unreadable_bytes = 0;
     std::exception_ptr file_error;
@@ -77,10 +79,7 @@ BOOL WINAPI callback(void* parameter,
             output->Cancel.CheckCancel = TRUE;
             output->Cancel.Cancel = must_stop(context.control) ? TRUE : FALSE;
             break;
-        case raw::kIoStartCallback:
-            context.took_over_the_file = true;
-            output->Status = S_FALSE;
-            break;
+        case raw::kIoStartCallback: output->Status = S_FALSE; break;
         case raw::kIoWriteAllCallback: output->Status = write_bytes(context, input->Io); break;
         case raw::kIoFinishCallback: output->Status = S_OK; break;
         case raw::kReadMemoryFailureCallback:
@@ -212,8 +211,8 @@ DumpReport write_dump(const DumpSource& source,
         control.done_bytes = 0;
         control.total_bytes = source.expected_bytes;
         file.set_size(0);
-        Context context{source, file, control, {}, {}, {}, {}, {}, {}};
-        context.skip_unreadable = (flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
+        Context context(
+            source, file, control, (flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0);
         const Attempt attempt = try_once(context, flags, options);
         if (context.file_error) std::rethrow_exception(context.file_error);
         if (source.is_snapshot && !context.asked_for_snapshot) {

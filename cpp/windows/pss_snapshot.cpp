@@ -8,6 +8,7 @@
 // clang-format on
 #include "windows/pss_snapshot.h"
 
+#include "base/clock.h"
 #include "generated/flags.h"
 
 namespace snapcore::windows_os {
@@ -34,7 +35,10 @@ PssSnapshot::PssSnapshot(HANDLE process,
                          std::uint32_t flags,
                          std::uint32_t context_flags)
     : pid_(pid), flags_(flags) {
-    const DWORD error = snapshot_api().capture(process, flags, context_flags, &snapshot_);
+    const SnapshotApi& api = snapshot_api();
+    const std::int64_t before = monotonic_ns();
+    const DWORD error = api.capture(process, flags, context_flags, &snapshot_);
+    capture_ns_ = monotonic_ns() - before;
     if (error != ERROR_SUCCESS) {
         snapshot_ = nullptr;
         throw Error::from_win32(error, "PssCaptureSnapshot", advice(error), pid);

@@ -23,6 +23,9 @@ public:
     PssSnapshot& operator=(const PssSnapshot&) = delete;
 
     HPSS get() const { return snapshot_; }
+    // How long PssCaptureSnapshot took. The suspension of the target lies inside; how long it was
+    // is not told, so this is its upper bound.
+    std::int64_t capture_ns() const { return capture_ns_; }
     // The copy-on-write clone, owned by the snapshot; null without VA_CLONE.
     HANDLE clone() const { return clone_; }
 
@@ -74,6 +77,7 @@ private:
 
     std::uint32_t pid_;
     std::uint32_t flags_;
+    std::int64_t capture_ns_ = 0;
     HPSS snapshot_ = nullptr;
     HANDLE clone_ = nullptr;
 };

@@ -106,9 +106,11 @@ void WindowsSnapshot::open_and_capture() {
                            least | PROCESS_CREATE_PROCESS | PROCESS_DUP_HANDLE | PROCESS_VM_READ |
                                PROCESS_VM_OPERATION | PROCESS_SUSPEND_RESUME,
                            PROCESS_ALL_ACCESS};
+    DWORD tried = 0;
     for (const DWORD rights : steps) {
+        if (rights == tried) continue;
+        const bool first = std::exchange(tried, rights) == 0;
         const bool last = rights == PROCESS_ALL_ACCESS;
-        const bool first = rights == least;
         try {
             target_ = open_target(options_.pid, rights);
         } catch (const Error&) {
@@ -140,18 +142,17 @@ void WindowsSnapshot::open_and_capture() {
 }
 
 void WindowsSnapshot::capture() {
-    const std::int64_t before = monotonic_ns();
     captured_at_ns_ = wall_clock_ns();
     snapshot_ = std::make_unique<PssSnapshot>(
         target_.get(), options_.pid, options_.flags, thread_context_flags(options_));
-    // The suspension lies inside the call; how long it was is not told, so this is its upper bound.
-    pause_ns_ = monotonic_ns() - before;
+    pause_ns_ = snapshot_->capture_ns();
     phases_.emplace_back("capture", pause_ns_);
 }
 
 void WindowsSnapshot::read_tables() {
     const std::int64_t before = monotonic_ns();
     std::int64_t names_ns = 0;
+    std::optional<std::uint32_t> running;
     if (snapshot_->clone() != nullptr) {
         memory_ = std::make_unique<ProcessMemory>(snapshot_->clone(),
                                                   options_.live_fallback ? target_.get() : nullptr);
@@ -184,11 +185,13 @@ void WindowsSnapshot::read_tables() {
                  threads.ended);
         }
         names_ns = threads.names_ns;
+        running = static_cast<std::uint32_t>(threads.table->rows() - threads.ended);
         threads_ = std::move(threads.table);
         if (captured(CaptureFlags::THREAD_CONTEXT)) contexts_ = std::move(threads.contexts);
     }
     if (captured(CaptureFlags::HANDLES)) handles_ = walk_handles(*snapshot_);
     process_ = process_info(*snapshot_, memory_.get());
+    process_.thread_count = running;
     const std::string path = image_path(target_.get());
     if (!path.empty()) {
         // The captured one is cut at 260 characters.

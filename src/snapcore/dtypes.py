@@ -670,7 +670,7 @@ PROCESS: tuple[Column, ...] = (
     Column("execute_flags", "u4", "", "execution flags", "ExecuteFlags", ""),
     Column("uid", "u4", "", "user id", "", "status Uid"),
     Column("gid", "u4", "", "group id", "", "status Gid"),
-    Column("thread_count", "u4", "", "threads", "", "stat field 20"),
+    Column("thread_count", "u4", "", "threads", "ThreadsCaptured", "stat field 20"),
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {
