@@ -37,6 +37,8 @@ std::uint32_t thread_context_flags(const CaptureOptions& options) {
     // CONTEXT_AMD64 and its kin: the bit of the architecture goes with every group.
 #if defined(_M_ARM64)
     return flags | ContextFlags::ARM64;
+#elif defined(_M_IX86)
+    return flags | ContextFlags::I386;
 #else
     return flags | ContextFlags::AMD64;
 #endif

@@ -31,6 +31,15 @@ std::uint64_t stack_pointer(const CONTEXT& context) {
     return context.Sp;
 }
 void add_extended_state(ContextExtension&, CONTEXT*, std::uint16_t) {}
+#elif defined(_M_IX86) || defined(__i386__)
+constexpr Architecture kArchitecture = Architecture::kX86;
+std::uint64_t instruction_pointer(const CONTEXT& context) {
+    return context.Eip;
+}
+std::uint64_t stack_pointer(const CONTEXT& context) {
+    return context.Esp;
+}
+void add_extended_state(ContextExtension&, CONTEXT*, std::uint16_t) {}
 #else
 constexpr Architecture kArchitecture = Architecture::kAmd64;
 static_assert(sizeof(CONTEXT) == kAmd64ContextSize);
@@ -431,6 +440,8 @@ Regions walk_regions(const PssSnapshot& snapshot) {
 
 std::shared_ptr<AuxiliaryPageTable> walk_auxiliary_pages(const PssSnapshot& snapshot) {
     auto table = std::make_shared<AuxiliaryPageTable>();
+    raw::PSS_COUNT_INFORMATION count{};
+    if (snapshot.query(raw::kQueryAuxiliaryPages, count)) table->reserve(count.Count);
     const bool captured =
         snapshot.walk<AuxiliaryPage>(raw::kWalkAuxiliaryPages, [&](const AuxiliaryPage& entry) {
             AuxiliaryPageRow row;

@@ -96,6 +96,7 @@ class ContextFlags(enum.IntFlag):
     XSTATE = 0x00000040
     FULL = 0x0000000B
     ALL = 0x0000001F
+    I386 = 0x00010000
     AMD64 = 0x00100000
     ARM64 = 0x00400000
 

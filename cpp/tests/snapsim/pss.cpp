@@ -432,7 +432,7 @@ DWORD WINAPI SimMarkerFree(HPSSWALK handle) {
     // Spoilt memory stays for a while: a pointer into it shows what it is.
     marker->alive = false;
     marker->memory.clear();
-    return ERROR_SUCCESS;
+    return injected("PssWalkMarkerFree");
 }
 
 DWORD WINAPI SimMarkerGet(HPSSWALK handle, ULONG_PTR* position) {
