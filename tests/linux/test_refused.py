@@ -270,10 +270,21 @@ def test_target_that_ends_during_capture(placement, tmp_path):
 
 def test_thread_that_cannot_be_stopped_ends_at_max_pause(placement):
     # A parent in vfork sleeps uninterruptibly until its child ends.
-    code = "import os, ctypes; ctypes.CDLL(None).vfork() or ctypes.CDLL(None).sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code])
+    # What it needs is loaded before it says so: until then it may sleep in the same way for a disk.
+    code = """
+import ctypes
+libc = ctypes.CDLL(None)
+vfork, sleep = libc.vfork, libc.sleep
+print("ready", flush=True)
+vfork() or sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
     try:
-        wait_until(lambda: status(process.pid, "State").startswith("D"))
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        wait_until(lambda: children(process.pid) and status(process.pid, "State").startswith("D"))
         started = time.monotonic()
         with pytest.raises(snapcore.TimedOut, match="uninterruptible"):
             snapcore.capture(process.pid, max_pause=0.3)
@@ -283,7 +294,7 @@ def test_thread_that_cannot_be_stopped_ends_at_max_pause(placement):
         for child in children(process.pid):
             os.kill(child, 9)
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @pytest.mark.parametrize("bad", [0, -1, 2**31, True, "1", 1.5])
