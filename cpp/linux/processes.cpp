@@ -9,6 +9,7 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -75,8 +76,13 @@ std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagno
                 table->append(out);
             }
         } catch (const Error& error) {
-            // It has ended, or belongs to somebody else; no process is a reason to lose the others.
-            if (error.kind() == ErrorKind::kAccessDenied) ++refused;
+            // One that has ended, or belongs to somebody else, is no reason to lose the others.
+            const bool gone = error.kind() == ErrorKind::kProcessGone || error.code() == ENOENT;
+            if (error.kind() == ErrorKind::kAccessDenied) {
+                ++refused;
+            } else if (!gone) {
+                throw;
+            }
         }
     }
     if (refused != 0) {

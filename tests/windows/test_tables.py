@@ -8,6 +8,7 @@ import platform
 
 import numpy as np
 import pytest
+from support import STAND_IN
 
 import snapcore
 from snapcore import CaptureFlags, ContextFlags, ObjectType, ThreadFlags
@@ -203,3 +204,22 @@ def test_a_process_that_nobody_may_open(start, tmp_path):
     with pytest.raises(snapcore.AccessDenied):
         snapcore.dump(target.pid, tmp_path / "a.dmp", method="live")
     assert not (tmp_path / "a.dmp").exists()
+
+
+@pytest.mark.skipif(not STAND_IN, reason="only the stand-in can be given rows")
+@pytest.mark.parametrize("rows", [0, 1, 100_000])
+def test_tables_of_any_length(sim, rows):
+    sim.prepare(rows, min(rows, 5_000))
+    flags = CaptureFlags.HANDLES | CaptureFlags.THREADS | CaptureFlags.THREAD_CONTEXT
+    with snapcore.capture(os.getpid(), flags) as snap:
+        h, t, c = snap.handles(), snap.threads(), snap.contexts()
+    assert len(h) == rows
+    assert len(t) == len(c) == min(rows, 5_000)
+    for column in h.columns:
+        assert len(h[column]) == len(h.valid(column)) == rows
+    assert h["handle"].tolist() == list(range(4, 4 * rows + 4, 4))
+    assert not h.valid("inode").any()
+    assert (h["inode"] == 0).all()
+    assert len(h.to_records()) == rows
+    if rows:
+        assert h["object_name"][rows - 1].endswith(f"object-{(rows - 1) // 10}")
