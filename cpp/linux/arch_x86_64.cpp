@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cpuid.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -47,9 +50,22 @@ constexpr std::size_t kYmmHigh = 576;
 constexpr std::size_t kYmmHighSize = 256;
 constexpr std::uint32_t kMagic1 = 0x46505853;
 constexpr std::uint32_t kMagic2 = 0x46505845;
-constexpr std::size_t kLargestFrame =
-    4096;  // beyond it lies AMX, which a task may have no frame for
+constexpr std::uint64_t kAmx = 3ull << 17;  // TILECFG and TILEDATA
+constexpr std::size_t kLargestImage = 16 * 1024;
 }  // namespace xsave
+
+// Where each feature's state ends in an XSAVE image. CPUID leaves a virtual machine, which takes
+// time: so it is asked when the program starts, not while a target stands still.
+const std::array<std::size_t, 63> kStateEnds = [] {
+    std::array<std::size_t, 63> ends{};
+    for (unsigned feature = 2; feature < ends.size(); ++feature) {
+        unsigned size = 0, offset = 0, c = 0, d = 0;
+        if (__get_cpuid_count(0xd, feature, &size, &offset, &c, &d) == 0) break;
+        // Bit 0 of ECX: a supervisor feature, which has no place in a program's image.
+        if (size != 0 && (c & 1) == 0) ends[feature] = std::size_t{offset} + size;
+    }
+    return ends;
+}();
 
 template <class T>
 void put(std::vector<std::byte>& bytes, std::size_t offset, const T& value) {
@@ -97,6 +113,19 @@ void put_frame(std::vector<std::byte>& bytes,
     put(bytes, at + frame::kSegments, segments);
     put(bytes, at + frame::kFpState, fp_state);
     put(bytes, at + frame::kSignalMask, signal_mask);
+}
+
+// How much of an XSAVE image belongs into a frame. The register set always has room for AMX, a task
+// that did not ask for AMX has a frame without it, and rt_sigreturn takes no image that is larger
+// than the task's frame: it would fall back to SSE and lose the rest.
+std::size_t frame_image_size(std::span<const std::byte> image) {
+    if ((get<std::uint64_t>(image, xsave::kFeatures) & xsave::kAmx) != 0) return image.size();
+    const std::uint64_t features = get<std::uint64_t>(image, xsave::kSoftware) & ~xsave::kAmx;
+    std::size_t size = xsave::kYmmHigh;
+    for (std::size_t feature = 2; feature < kStateEnds.size(); ++feature) {
+        if ((features >> feature & 1) != 0) size = std::max(size, kStateEnds[feature]);
+    }
+    return std::min(size, image.size());
 }
 
 // What rt_sigreturn must load so that an interrupted call starts again: it forgets restart blocks,
@@ -227,10 +256,11 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t call_gadget,
                                           std::uint64_t return_gadget) {
     constexpr std::uint64_t kRedZone = 128;
-    const std::size_t state_size = registers.xsave.size();
-    if (state_size < xsave::kYmmHigh || state_size > xsave::kLargestFrame) return std::nullopt;
+    if (registers.xsave.size() < xsave::kYmmHigh || registers.xsave.size() > xsave::kLargestImage)
+        return std::nullopt;
+    const std::size_t state_size = frame_image_size(registers.xsave);
     const UserRegisters& r = registers.general;
-    if (r.rsp < kRedZone + 2 * xsave::kLargestFrame) return std::nullopt;
+    if (r.rsp < kRedZone + 2 * xsave::kLargestImage) return std::nullopt;
 
     // The parent's frame lies lowest: a signal handler that starts on it cannot overwrite the
     // others. Frames are 8 mod 16, as after a call.
@@ -270,7 +300,8 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
 
     const std::size_t at = state - parent;
     std::memcpy(home.bytes.data() + at, registers.xsave.data(), state_size);
-    const auto features = get<std::uint64_t>(registers.xsave, xsave::kSoftware);
+    auto features = get<std::uint64_t>(registers.xsave, xsave::kSoftware);
+    if (state_size < registers.xsave.size()) features &= ~xsave::kAmx;
     std::memset(
         home.bytes.data() + at + xsave::kSoftware, 0, xsave::kLegacySize - xsave::kSoftware);
     put(home.bytes, at + xsave::kSoftware, xsave::kMagic1);

@@ -77,11 +77,15 @@ def is_unharmed(target) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", ["sleepers", "sleepers_static"])
-def test_200_kills_of_the_tracer(start, request, tmp_path, monkeypatch, program):
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    # Tiles: extended state that a thread has only when it asked for it; without AMX as the first.
+    [("sleepers", []), ("sleepers_static", []), ("sleepers", ["tiles"])],
+)
+def test_200_kills_of_the_tracer(start, request, tmp_path, monkeypatch, program, arguments):
     request.node.may_leave_zombie = True
     monkeypatch.setenv("SNAPCORE_TRACER", "helper")
-    target = start(program, tmp_path)
+    target = start(program, tmp_path, *arguments)
     span = seconds_of_a_capture(target.pid)
     caller = start_caller(target.pid, "helper")
     pick = random.Random(1)

@@ -5,6 +5,9 @@
 // stack pointer, and does not put everything back, is found out.
 #pragma once
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -129,6 +132,41 @@ inline HeldRegisters registers_to_hold(std::uint64_t round) {
     held.mxcsr = 0x1f80 | (round & 3) << 13;  // how to round
     held.x87 = static_cast<long double>(next()) / 3;
     return held;
+}
+
+// AMX tiles, whose state a task has only once it asked for it. False where the processor has none.
+inline bool ask_for_tiles() {
+#if defined(__x86_64__)
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+    return false;
+#endif
+}
+
+// One tile of 16 rows of 64 bytes, held while `between` runs; false when it changed meanwhile.
+template <class Between>
+bool tile_holds(std::uint64_t round, Between between) {
+#if defined(__x86_64__)
+    struct alignas(64) Configuration {
+        std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+        std::uint16_t row_bytes[16] = {64};
+        std::uint8_t rows[16] = {16};
+    } const configuration;
+    static_assert(sizeof(Configuration) == 64);
+    alignas(64) std::array<std::uint64_t, 128> held, found{};
+    for (auto& word : held) word = round = round * 6364136223846793005 + 1;
+    asm volatile("ldtilecfg %0" : : "m"(configuration));
+    asm volatile("tileloadd (%0,%1,1), %%tmm0" : : "r"(held.data()), "r"(64L) : "memory");
+    const bool others = between();
+    asm volatile("tilestored %%tmm0, (%0,%1,1)\n\ttilerelease"
+                 :
+                 : "r"(found.data()), "r"(64L)
+                 : "memory");
+    return others && found == held;
+#else
+    return between();
+#endif
 }
 
 // Spins for some microseconds; false when a register changed meanwhile. For one thread at a time.

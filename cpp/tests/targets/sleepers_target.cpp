@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Threads asleep in system calls, each of which checks what it is told on waking, and one that
-// counts. A snapshot must be seen by none of them.
+// counts. A snapshot must be seen by none of them. Arguments: FOLDER [tiles]
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
@@ -29,6 +29,7 @@ std::atomic<std::uint64_t> counter{0}, rounds{0}, violations{0}, interrupted{0},
     child_signals{0}, queued_signals{0};
 std::atomic<bool> disorder{false};
 std::atomic<int> counter_tid{0};
+bool with_tiles = false;
 std::mutex report_mutex;
 std::string report;
 
@@ -170,7 +171,11 @@ void start() {
         pthread_sigmask(SIG_UNBLOCK, &queued, nullptr);
         counter_tid = target::tid();
         for (std::uint64_t round = 1;; ++round) {
-            if (!target::registers_hold(round)) violation("registers of the counter changed");
+            const auto hold = [round] { return target::registers_hold(round); };
+            // Every other round, so that both states of the processor are met.
+            const bool held =
+                with_tiles && round % 2 == 0 ? target::tile_holds(round, hold) : hold();
+            if (!held) violation("registers of the counter changed");
             counter.store(round, std::memory_order_relaxed);
         }
     }).detach();
@@ -269,6 +274,7 @@ void check() {
 }  // namespace
 
 int main(int argc, char** argv) {
+    with_tiles = argc > 2 && std::string_view(argv[2]) == "tiles" && target::ask_for_tiles();
     lock_path = std::string(argc > 1 ? argv[1] : "/tmp") + "/sleepers.lock";
     // Of the threads only this one takes signals, so that no sleeper is woken by one that it should
     // see.
