@@ -262,15 +262,14 @@ def test_bytes_are_those_of_the_process(parts):
         | T.WITH_MODULE_HEADERS
         | T.WITH_PRIVATE_READ_WRITE_MEMORY
     )
-    # The kernel notes the processor of a thread in its rseq area whenever it goes on: on one only, that never changes.
-    for task in os.listdir(f"/proc/{parts.pid}/task"):
-        os.sched_setaffinity(int(task), {min(os.sched_getaffinity(0))})
-    parts.dump(T.NORMAL)
+    kernels_own = {area + i for area in parts.target.facts["rseq"] for i in range(32)}
     file, _ = parts.dump(flags)
     with open(f"/proc/{parts.pid}/mem", "rb", buffering=0) as memory:
         for start, end, _ in file.memory:
             os.lseek(memory.fileno(), start, os.SEEK_SET)
-            assert memory.read(end - start) == file.read(start, end - start), hex(start)
+            pairs = zip(memory.read(end - start), file.read(start, end - start), strict=True)
+            differ = {start + i for i, (a, b) in enumerate(pairs) if a != b}
+            assert differ <= kernels_own
 
 
 def test_filter_memory_keeps_pointers_of_a_stack_walk_alone(parts):

@@ -10,6 +10,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
 
 #include <atomic>
 #include <cstring>
@@ -28,10 +29,18 @@ const char constant[64] = "snapcore: constant";
 thread_local char local[64] = "snapcore: thread-local";
 
 std::map<std::string, std::uintptr_t> places;
+std::uintptr_t kernels_own[2];
 std::atomic<bool> ready{false};
 
 void note(const std::string& name, const void* address) {
     places[name] = reinterpret_cast<std::uintptr_t>(address);
+}
+
+// Where the kernel notes on which processor this thread runs: the only bytes that change while it
+// sleeps and is stopped.
+std::uintptr_t rseq_area() {
+    return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()) +
+           static_cast<std::uintptr_t>(__rseq_offset);
 }
 
 char* map(int fd, int flags, std::size_t size) {
@@ -53,6 +62,7 @@ char* anonymous(std::size_t pages) {
     note("kept", const_cast<char**>(&kept));
     note("local", local);
     note("return", __builtin_return_address(0));
+    kernels_own[1] = rseq_area();
     ready = true;
     asm volatile("" : : "r"(secret), "r"(&kept) : "memory");
     for (;;) pause();
@@ -110,12 +120,15 @@ int describe(dl_phdr_info* info, std::size_t, void* wanted) {
     std::thread(hold, referenced + 128).detach();
     while (!ready) sched_yield();
     note("main_local", local);
+    kernels_own[0] = rseq_area();
     target::Json addresses;
     for (const auto& [name, address] : places) addresses.add(name, address);
     places.clear();
     target::Json()
         .add("pid", static_cast<std::uint64_t>(getpid()))
         .raw("places", addresses.str())
+        .raw("rseq",
+             "[" + std::to_string(kernels_own[0]) + "," + std::to_string(kernels_own[1]) + "]")
         .print();
 }
 
