@@ -22,7 +22,7 @@ namespace {
 constexpr std::uint64_t kRedZone = 128;
 constexpr std::uint64_t kMostStack = 1024 * 1024;
 constexpr std::uint64_t kMostStackOfTriage = 64 * 1024;
-constexpr std::size_t kMostReferencedPages = 16 * 1024;  // 64 MiB
+constexpr std::size_t kMostReferencedPages = 4096;  // 16 MiB
 constexpr std::size_t kMostLibraries = 4096;
 constexpr std::size_t kLongestName = 4096;
 // struct pthread of the C library, above the thread pointer.
@@ -77,14 +77,7 @@ public:
 private:
     bool wants(std::uint64_t bits) const { return (flags_ & bits) != 0; }
 
-    const Mapping* find(std::uint64_t address) const {
-        const auto next = std::upper_bound(
-            mappings_.begin(), mappings_.end(), address, [](std::uint64_t a, const Mapping& m) {
-                return a < m.start;
-            });
-        if (next == mappings_.begin() || address >= (next - 1)->end) return nullptr;
-        return &*(next - 1);
-    }
+    const Mapping* find(std::uint64_t address) const { return mapping_at(mappings_, address); }
 
     // Clipped to what can be read; anonymous pages that nobody touched stay untouched.
     void add(Range wanted) {

@@ -72,7 +72,7 @@ bool LinuxSnapshot::clone_is_quicker() const {
     if (!wants_parts(options_.dump_flags)) return false;
     // Copying moves some 4 GiB a second; a fork takes 20 ms for a GiB of anonymous memory, and as
     // long as copying 1 MiB at the least. More than that is not held in this process's memory.
-    constexpr std::uint64_t kRatio = 12, kLeast = 1024 * 1024, kMost = 256 * 1024 * 1024;
+    constexpr std::uint64_t kRatio = 12, kLeast = 1024 * 1024, kMost = 32 * 1024 * 1024;
     const std::uint64_t wanted =
         estimate_parts(options_.dump_flags, parse_maps(try_read_text(directory_.get(), "maps")));
     const Status status = parse_status(try_read_text(directory_.get(), "status"));

@@ -135,22 +135,28 @@ void LinuxSnapshot::add_memory(minidump::Contents& contents) {
 }
 
 void LinuxSnapshot::add_filter(minidump::Contents& contents) {
-    const auto find = [&](std::uint64_t address) -> std::optional<Mapping> {
-        for (const Mapping& mapping : mappings()) {
-            if (address >= mapping.start && address < mapping.end) return mapping;
-        }
-        return std::nullopt;
+    const auto find = [&](std::uint64_t address) {
+        const Mapping* const mapping = mapping_at(mappings(), address);
+        return mapping == nullptr ? std::nullopt : std::optional(*mapping);
     };
     contents.filtered = stack_slices(part_threads_, contents.flags, environment_, find);
     // What a stack walk follows: return addresses, and frame pointers.
-    contents.pointed_to = contents.filtered;
-    for (const Mapping& mapping : mappings()) {
-        if (mapping.executable)
-            contents.pointed_to.push_back({mapping.start, mapping.end - mapping.start});
+    std::vector<Range> wanted = contents.filtered;
+    for (const Mapping& m : mappings()) {
+        if (m.executable) wanted.push_back({m.start, m.end - m.start});
     }
-    std::sort(contents.pointed_to.begin(),
-              contents.pointed_to.end(),
-              [](const Range& a, const Range& b) { return a.address < b.address; });
+    std::sort(wanted.begin(), wanted.end(), [](const Range& a, const Range& b) {
+        return a.address < b.address;
+    });
+    // A stack may be executable.
+    for (const Range& range : wanted) {
+        std::vector<Range>& out = contents.pointed_to;
+        if (!out.empty() && range.address <= out.back().end()) {
+            out.back().size = std::max(out.back().end(), range.end()) - out.back().address;
+        } else {
+            out.push_back(range);
+        }
+    }
 }
 
 void LinuxSnapshot::add_stacks(minidump::Contents& contents) const {
