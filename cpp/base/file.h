@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The only file I/O of the core: a dump that appears under its name whole or not at all.
+// The only file I/O of the core: a dump that appears under its name whole or not at all, and a dump
+// that is read.
 #pragma once
 
 #include <cstddef>
@@ -36,6 +37,21 @@ public:
     virtual void commit(bool overwrite) = 0;
     // Leaving without commit() leaves nothing behind.
 };
+
+// Positional reads of a file that is there. Thread-safe. Never a mapping: a file that shrinks is a
+// short read.
+class InputFile {
+public:
+    virtual ~InputFile() = default;
+
+    // How many bytes there were before the end; throws ErrorKind::kFile (EIO, ...).
+    virtual std::size_t read(std::uint64_t offset, std::span<std::byte> out) = 0;
+    virtual std::uint64_t size() = 0;  // now
+};
+
+// A regular file; anything else (a directory, a pipe, a device) is ErrorKind::kFile, and nothing
+// waits for a writer.
+std::unique_ptr<InputFile> open_input_file(const std::string& path);
 
 // Owner-only (0600, or the owner's ACL) in the folder of `path` (UTF-8 on Windows, bytes on Linux).
 // Without `overwrite` an existing `path` fails here already, before any target is stopped.

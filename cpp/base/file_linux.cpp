@@ -6,6 +6,7 @@
 // open O_CREAT|O_EXCL                  | the same with a temporary name, where there is no O_TMPFILE   | the file system
 // pwrite, pread, fallocate, ftruncate  | contents                                                      | the disk, the page cache's limits
 // linkat, renameat2                    | the name, at the end                                          | the file system
+// open O_NONBLOCK, pread               | a dump that is read                                           | the disk; not a pipe without a writer
 // clang-format on
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <limits>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -57,6 +59,54 @@ bool lacks_unnamed_files(int error) {
     return error == EOPNOTSUPP || error == EISDIR || error == EINVAL;
 }
 
+// Bytes before the end of the file.
+std::size_t read_at(int file,
+                    std::uint64_t offset,
+                    std::span<std::byte> out,
+                    const std::string& path) {
+    std::size_t done = 0;
+    while (done < out.size()) {
+        const ssize_t n =
+            ::pread(file, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw Error::file(errno, "pread", path);
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    return done;
+}
+
+struct stat status_of(int file, const std::string& path) {
+    struct stat out{};
+    if (::fstat(file, &out) < 0) throw Error::file(errno, "fstat", path);
+    return out;
+}
+
+class LinuxInputFile final : public InputFile {
+public:
+    explicit LinuxInputFile(const std::string& path)
+        : path_(path), file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
+        if (!file_) throw Error::file(errno, "open", path);
+        const mode_t mode = status_of(file_.get(), path).st_mode;
+        if (S_ISDIR(mode)) throw Error::file(EISDIR, "open", path);
+        if (!S_ISREG(mode)) throw Error::file(ESPIPE, "open", path);
+    }
+
+    std::size_t read(std::uint64_t offset, std::span<std::byte> out) override {
+        // Beyond what the call can say, there is nothing.
+        if (offset > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) - out.size())
+            return 0;
+        return read_at(file_.get(), offset, out, path_);
+    }
+    std::uint64_t size() override {
+        return static_cast<std::uint64_t>(status_of(file_.get(), path_).st_size);
+    }
+
+private:
+    std::string path_;
+    UniqueDescriptor file_;
+};
+
 class LinuxOutputFile final : public OutputFile {
 public:
     LinuxOutputFile(const std::string& path, bool overwrite) : path_(path) {
@@ -92,18 +142,7 @@ public:
     }
 
     std::size_t read(std::uint64_t offset, std::span<std::byte> out) override {
-        std::size_t done = 0;
-        while (done < out.size()) {
-            const ssize_t n = ::pread(file_.get(),
-                                      out.data() + done,
-                                      out.size() - done,
-                                      static_cast<off_t>(offset + done));
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) throw Error::file(errno, "pread", path_);
-            if (n == 0) break;
-            done += static_cast<std::size_t>(n);
-        }
-        return done;
+        return read_at(file_.get(), offset, out, path_);
     }
 
     std::intptr_t native_handle() override { return file_.get(); }
@@ -174,11 +213,7 @@ private:
         }
     }
 
-    struct stat status() const {
-        struct stat out{};
-        if (::fstat(file_.get(), &out) < 0) throw Error::file(errno, "fstat", path_);
-        return out;
-    }
+    struct stat status() const { return status_of(file_.get(), path_); }
 
     std::string path_;
     std::string temporary_;  // empty while the file has no name
@@ -187,6 +222,10 @@ private:
 };
 
 }  // namespace
+
+std::unique_ptr<InputFile> open_input_file(const std::string& path) {
+    return std::make_unique<LinuxInputFile>(path);
+}
 
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite) {
     return std::make_unique<LinuxOutputFile>(path, overwrite);

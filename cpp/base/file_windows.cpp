@@ -6,6 +6,7 @@
 // SetFileInformationByHandle FileDispositionInfo | gone with its last handle, however the process ends  | the file system
 // WriteFile, ReadFile with an offset            | contents                                             | the disk, the cache manager
 // SetFileInformationByHandle FileRenameInfo     | the name, at the end                                 | the file system, filters
+// CreateFileW OPEN_EXISTING, ReadFile           | a dump that is read                                  | the disk, filters
 // clang-format on
 #include <windows.h>
 //
@@ -92,6 +93,74 @@ private:
     SECURITY_ATTRIBUTES attributes_{};
 };
 
+DWORD piece(std::size_t size) {
+    return static_cast<DWORD>(std::min<std::size_t>(size, 1u << 30));
+}
+
+OVERLAPPED position(std::uint64_t offset) {
+    OVERLAPPED at{};
+    at.Offset = static_cast<DWORD>(offset);
+    at.OffsetHigh = static_cast<DWORD>(offset >> 32);
+    return at;
+}
+
+// Bytes before the end of the file.
+std::size_t read_at(HANDLE file,
+                    std::uint64_t offset,
+                    std::span<std::byte> out,
+                    const std::string& path) {
+    std::size_t done = 0;
+    while (done < out.size()) {
+        OVERLAPPED at = position(offset + done);
+        DWORD n = 0;
+        if (!::ReadFile(file, out.data() + done, piece(out.size() - done), &n, &at)) {
+            if (::GetLastError() == ERROR_HANDLE_EOF) break;
+            throw Error::file_win32(::GetLastError(), "ReadFile", path);
+        }
+        if (n == 0) break;
+        done += n;
+    }
+    return done;
+}
+
+FILE_STANDARD_INFO status_of(HANDLE file, const std::string& path) {
+    FILE_STANDARD_INFO out{};
+    if (!::GetFileInformationByHandleEx(file, FileStandardInfo, &out, sizeof out)) {
+        throw Error::file_win32(::GetLastError(), "GetFileInformationByHandleEx", path);
+    }
+    return out;
+}
+
+class WindowsInputFile final : public InputFile {
+public:
+    explicit WindowsInputFile(const std::string& path) : path_(path) {
+        file_.reset(::CreateFileW(long_path(path).c_str(),
+                                  GENERIC_READ,
+                                  FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                                  nullptr,
+                                  OPEN_EXISTING,
+                                  FILE_ATTRIBUTE_NORMAL,
+                                  nullptr));
+        if (!file_) throw Error::file_win32(::GetLastError(), "CreateFile", path);
+        if (::GetFileType(file_.get()) != FILE_TYPE_DISK) {
+            throw Error::file_win32(ERROR_SEEK_ON_DEVICE, "CreateFile", path);
+        }
+    }
+
+    std::size_t read(std::uint64_t offset, std::span<std::byte> out) override {
+        // Beyond what the call can say, there is nothing.
+        if (offset > static_cast<std::uint64_t>(INT64_MAX) - out.size()) return 0;
+        return read_at(file_.get(), offset, out, path_);
+    }
+    std::uint64_t size() override {
+        return static_cast<std::uint64_t>(status_of(file_.get(), path_).EndOfFile.QuadPart);
+    }
+
+private:
+    std::string path_;
+    Unique<FileTraits> file_;
+};
+
 class WindowsOutputFile final : public OutputFile {
 public:
     WindowsOutputFile(const std::string& path, bool overwrite) : path_(path) {
@@ -127,18 +196,7 @@ public:
     }
 
     std::size_t read(std::uint64_t offset, std::span<std::byte> out) override {
-        std::size_t done = 0;
-        while (done < out.size()) {
-            OVERLAPPED at = position(offset + done);
-            DWORD n = 0;
-            if (!::ReadFile(file_.get(), out.data() + done, piece(out.size() - done), &n, &at)) {
-                if (::GetLastError() == ERROR_HANDLE_EOF) break;
-                throw Error::file_win32(::GetLastError(), "ReadFile", path_);
-            }
-            if (n == 0) break;
-            done += n;
-        }
-        return done;
+        return read_at(file_.get(), offset, out, path_);
     }
 
     std::intptr_t native_handle() override { return reinterpret_cast<std::intptr_t>(file_.get()); }
@@ -188,17 +246,6 @@ public:
     }
 
 private:
-    static DWORD piece(std::size_t size) {
-        return static_cast<DWORD>(std::min<std::size_t>(size, 1u << 30));
-    }
-
-    static OVERLAPPED position(std::uint64_t offset) {
-        OVERLAPPED at{};
-        at.Offset = static_cast<DWORD>(offset);
-        at.OffsetHigh = static_cast<DWORD>(offset >> 32);
-        return at;
-    }
-
     void create() {
         OwnerOnly security(path_);
         std::random_device random;
@@ -231,13 +278,7 @@ private:
         }
     }
 
-    FILE_STANDARD_INFO status() const {
-        FILE_STANDARD_INFO out{};
-        if (!::GetFileInformationByHandleEx(file_.get(), FileStandardInfo, &out, sizeof out)) {
-            throw Error::file_win32(::GetLastError(), "GetFileInformationByHandleEx", path_);
-        }
-        return out;
-    }
+    FILE_STANDARD_INFO status() const { return status_of(file_.get(), path_); }
 
     std::string path_;
     std::wstring name_;
@@ -245,6 +286,10 @@ private:
 };
 
 }  // namespace
+
+std::unique_ptr<InputFile> open_input_file(const std::string& path) {
+    return std::make_unique<WindowsInputFile>(path);
+}
 
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite) {
     return std::make_unique<WindowsOutputFile>(path, overwrite);

@@ -20,9 +20,9 @@ py::object to_object(const std::optional<T>& value) {
     }
 }
 
-py::dict process(const Snapshot& snapshot) {
+py::dict process(const ProcessView& view) {
     py::dict out;
-    snapshot.process().for_each_field(
+    view.process().for_each_field(
         [&](const char* name, const auto& value) { out[name] = to_object(value); });
     return out;
 }
@@ -33,30 +33,46 @@ auto without_gil(Get&& get) {
     return get();
 }
 
-py::bytes read(Snapshot& snapshot, std::uint64_t address, std::size_t size) {
+py::bytes read(ProcessView& view, std::uint64_t address, std::size_t size) {
     PyObject* const raw = PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size));
     if (raw == nullptr) throw py::error_already_set();
     auto bytes = py::reinterpret_steal<py::bytes>(raw);
     const std::span<std::byte> out(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(raw)), size);
-    const std::size_t n = without_gil([&] { return snapshot.read(address, out); });
+    const std::size_t n = without_gil([&] { return view.read(address, out); });
     if (n == size) return bytes;
     return {reinterpret_cast<const char*>(out.data()), n};
 }
 
-std::size_t read_into(Snapshot& snapshot, std::uint64_t address, const py::buffer& buffer) {
+std::size_t read_into(ProcessView& view, std::uint64_t address, const py::buffer& buffer) {
     const py::buffer_info info = buffer.request(true);
     if (!PyBuffer_IsContiguous(info.view(), 'C')) {
         throw py::value_error("the buffer must be contiguous");
     }
     const std::span<std::byte> out(static_cast<std::byte*>(info.ptr),
                                    static_cast<std::size_t>(info.size * info.itemsize));
-    return without_gil([&] { return snapshot.read(address, out); });
+    return without_gil([&] { return view.read(address, out); });
 }
 
 }  // namespace
 
 void bind_snapshot(py::module_& module) {
-    py::class_<Snapshot, std::shared_ptr<Snapshot>>(
+    // What a live snapshot and a dump file both answer.
+    py::class_<ProcessView, std::shared_ptr<ProcessView>>(
+        module, "ProcessView", py::release_gil_before_calling_cpp_dtor())
+        .def("process", &process)
+        .def("threads",
+             [](ProcessView& v) { return columns_of(without_gil([&] { return v.threads(); })); })
+        .def("handles",
+             [](ProcessView& v) { return columns_of(without_gil([&] { return v.handles(); })); })
+        .def("regions",
+             [](ProcessView& v) { return columns_of(without_gil([&] { return v.regions(); })); })
+        .def("modules",
+             [](ProcessView& v) { return columns_of(without_gil([&] { return v.modules(); })); })
+        .def("contexts",
+             [](ProcessView& v) { return contexts_of(without_gil([&] { return v.contexts(); })); })
+        .def("read", &read, py::arg("address"), py::arg("size"))
+        .def("read_into", &read_into, py::arg("address"), py::arg("buffer"));
+    py::class_<Snapshot, ProcessView, std::shared_ptr<Snapshot>>(
         module, "Snapshot", py::release_gil_before_calling_cpp_dtor())
         .def_property_readonly("pid", &Snapshot::pid)
         .def_property_readonly("flags", &Snapshot::flags)
@@ -66,25 +82,12 @@ void bind_snapshot(py::module_& module) {
             "memory_source", [](const Snapshot& s) { return static_cast<int>(s.memory_source()); })
         .def("diagnostics", [](const Snapshot& s) { return to_python(s.diagnostics()); })
         .def("performance", &Snapshot::performance)
-        .def("process", &process)
-        .def("threads",
-             [](Snapshot& s) { return columns_of(without_gil([&] { return s.threads(); })); })
-        .def("handles",
-             [](Snapshot& s) { return columns_of(without_gil([&] { return s.handles(); })); })
-        .def("regions",
-             [](Snapshot& s) { return columns_of(without_gil([&] { return s.regions(); })); })
-        .def("modules",
-             [](Snapshot& s) { return columns_of(without_gil([&] { return s.modules(); })); })
         .def("auxiliary_pages",
              [](Snapshot& s) {
                  return columns_of(without_gil([&] { return s.auxiliary_pages(); }));
              })
         .def("handle_trace",
              [](Snapshot& s) { return py::bytes(without_gil([&] { return s.handle_trace(); })); })
-        .def("contexts",
-             [](Snapshot& s) { return contexts_of(without_gil([&] { return s.contexts(); })); })
-        .def("read", &read, py::arg("address"), py::arg("size"))
-        .def("read_into", &read_into, py::arg("address"), py::arg("buffer"))
         .def("close", &Snapshot::close, py::call_guard<py::gil_scoped_release>());
 }
 

@@ -15,6 +15,7 @@ namespace snapcore::bindings {
 
 void bind_errors(pybind11::module_& module);
 void bind_snapshot(pybind11::module_& module);
+void bind_dump_file(pybind11::module_& module);
 void bind_jobs(pybind11::module_& module);
 void bind_system(pybind11::module_& module);
 

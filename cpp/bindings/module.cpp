@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module) {
     module.attr("__version__") = SNAPCORE_VERSION;
     snapcore::bindings::bind_errors(module);
     snapcore::bindings::bind_snapshot(module);
+    snapcore::bindings::bind_dump_file(module);
     snapcore::bindings::bind_jobs(module);
     snapcore::bindings::bind_system(module);
 }

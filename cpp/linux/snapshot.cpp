@@ -123,7 +123,7 @@ void LinuxSnapshot::trace(Control& control) {
     read_texts();
 
     const bool has_memory = source_ != MemorySource::kNone;
-    memory_ = std::make_unique<ProcessMemory>(
+    memory_ = std::make_shared<ProcessMemory>(
         has_memory ? std::move(clone_.memory) : UniqueDescriptor(), std::move(record.memory));
     if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
     phases_ = std::move(record.phases);
@@ -325,15 +325,17 @@ std::shared_ptr<const ModuleTable> LinuxSnapshot::modules() {
 }
 
 std::size_t LinuxSnapshot::read(std::uint64_t address, std::span<std::byte> out) {
+    std::shared_ptr<ProcessMemory> memory;
     {
         const std::lock_guard lock(mutex_);
         must_be_open();
+        memory = memory_;
     }
     if (source_ != MemorySource::kClone) {
         throw Error::invalid_argument(
             "memory was not captured; capture with CaptureFlags.VA_CLONE");
     }
-    return memory_->read(address, out);
+    return memory->read(address, out);
 }
 
 std::int64_t LinuxSnapshot::pause_ns() const {
@@ -357,6 +359,9 @@ void LinuxSnapshot::close() {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     closed_ = true;
+    memory_.reset();
+    clone_ = {};
+    directory_.reset();
     if (!tracer_) return;
     const bool held = source_ == MemorySource::kLive;
     const ReleaseRecord released = tracer_->release();

@@ -75,7 +75,7 @@ private:
     UniqueDescriptor directory_;  // /proc/PID of the target
     std::unique_ptr<TracerClient> tracer_;
     CaptureDescriptors clone_;  // or the target's own, without a clone
-    std::unique_ptr<ProcessMemory> memory_;
+    std::shared_ptr<ProcessMemory> memory_;  // shared with reads that are under way at close()
 
     ProcessInfo process_;
     std::string executable_;

@@ -204,9 +204,11 @@ DumpStats LinuxSnapshot::write_dump(OutputFile& file,
                                     const DumpOptions& options,
                                     Control& control) {
     minidump::Contents contents;
+    std::shared_ptr<ProcessMemory> memory;
     {
         const std::lock_guard lock(mutex_);
         must_be_open();
+        memory = memory_;
         require_captured(options.flags, options_.flags, source_);
         contents.flags = options.flags;
         contents.captured_at_ns = captured_at_ns_;
@@ -231,7 +233,7 @@ DumpStats LinuxSnapshot::write_dump(OutputFile& file,
                             contents.diagnostics.end());
     }
     if (captured(CaptureFlags::VA_SPACE)) contents.regions = regions();
-    const DumpStats stats = minidump::write_minidump(contents, *memory_, file, control);
+    const DumpStats stats = minidump::write_minidump(contents, *memory, file, control);
     if (stats.unreadable_bytes != 0) {
         const bool expected = (options.flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
         const std::lock_guard lock(mutex_);

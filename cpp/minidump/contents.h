@@ -22,6 +22,10 @@ namespace snapcore::minidump {
 // MINIDUMP_SYSTEM_INFO in plain words.
 struct SystemInfo {
     Architecture architecture = Architecture::kAmd64;
+    // Of a file that was read: as it says (PROCESSOR_ARCHITECTURE_*), and whether it is one of
+    // ours.
+    std::uint16_t architecture_number = 0;
+    bool known = true;
     std::uint16_t processor_level = 0;     // family
     std::uint16_t processor_revision = 0;  // model << 8 | stepping
     std::uint32_t processors = 0;

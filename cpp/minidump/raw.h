@@ -19,16 +19,23 @@ enum StreamType : std::uint32_t {
     ThreadListStream = 3,
     ModuleListStream = 4,
     MemoryListStream = 5,
+    ExceptionStream = 6,
     SystemInfoStream = 7,
+    ThreadExListStream = 8,
     Memory64ListStream = 9,
+    CommentStreamA = 10,
     CommentStreamW = 11,
     HandleDataStream = 12,
+    UnloadedModuleListStream = 14,
     MiscInfoStream = 15,
     MemoryInfoListStream = 16,
     ThreadInfoListStream = 17,
     SystemMemoryInfoStream = 21,
     ProcessVmCountersStream = 22,
     ThreadNamesStream = 24,
+    LinuxProcStatus = 0x47670004,
+    LinuxCmdLine = 0x47670006,
+    LinuxMaps = 0x47670009,
     MozSoftErrors = 0x4d7a0004,   // JSON: what the writer could not do
     SnapcoreRanges = 0x534e5001,  // ours: SNAPCORE_RANGE_LIST
     SnapcoreToken = 0x534e5002,   // ours: text, "key:\tvalue" a line; credentials of the process
@@ -68,6 +75,21 @@ struct MINIDUMP_THREAD {
     MINIDUMP_MEMORY_DESCRIPTOR Stack;
     MINIDUMP_LOCATION_DESCRIPTOR ThreadContext;
 };
+struct MINIDUMP_THREAD_EX {
+    MINIDUMP_THREAD Thread;
+    MINIDUMP_MEMORY_DESCRIPTOR BackingStore;
+};
+struct MINIDUMP_EXCEPTION {
+    std::uint32_t ExceptionCode, ExceptionFlags;
+    std::uint64_t ExceptionRecord, ExceptionAddress;
+    std::uint32_t NumberParameters, __unusedAlignment;
+    std::uint64_t ExceptionInformation[15];
+};
+struct MINIDUMP_EXCEPTION_STREAM {
+    std::uint32_t ThreadId, __alignment;
+    MINIDUMP_EXCEPTION ExceptionRecord;
+    MINIDUMP_LOCATION_DESCRIPTOR ThreadContext;
+};
 struct MINIDUMP_THREAD_NAME {
     std::uint32_t ThreadId;
     RVA64 RvaOfThreadName;
@@ -94,7 +116,17 @@ struct MINIDUMP_MODULE {
     MINIDUMP_LOCATION_DESCRIPTOR CvRecord, MiscRecord;
     std::uint64_t Reserved0, Reserved1;
 };
-inline constexpr std::uint32_t kCvSignatureElf = 0x4270454c;  // "BpEL": the raw build id follows
+struct MINIDUMP_UNLOADED_MODULE_LIST {
+    std::uint32_t SizeOfHeader, SizeOfEntry, NumberOfEntries;
+};
+struct MINIDUMP_UNLOADED_MODULE {
+    std::uint64_t BaseOfImage;
+    std::uint32_t SizeOfImage, CheckSum, TimeDateStamp;
+    RVA ModuleNameRva;
+};
+inline constexpr std::uint32_t kCvSignaturePdb70 = 0x53445352;  // "RSDS": GUID, age, path
+inline constexpr std::uint32_t kCvSignaturePdb20 = 0x3031424e;  // "NB10": offset, time, age, path
+inline constexpr std::uint32_t kCvSignatureElf = 0x4270454c;    // "BpEL": the raw build id follows
 
 struct MINIDUMP_MEMORY_INFO_LIST {
     std::uint32_t SizeOfHeader, SizeOfEntry;
@@ -263,6 +295,10 @@ static_assert(sizeof(MINIDUMP_MEMORY64_LIST) == 16);
 static_assert(sizeof(MINIDUMP_THREAD) == 48);
 static_assert(offsetof(MINIDUMP_THREAD, Stack) == 24);
 static_assert(offsetof(MINIDUMP_THREAD, ThreadContext) == 40);
+static_assert(sizeof(MINIDUMP_THREAD_EX) == 64);
+static_assert(sizeof(MINIDUMP_EXCEPTION_STREAM) == 168);
+static_assert(offsetof(MINIDUMP_EXCEPTION_STREAM, ThreadContext) == 160);
+static_assert(sizeof(MINIDUMP_UNLOADED_MODULE) == 24);
 static_assert(sizeof(MINIDUMP_THREAD_NAME) == 12);
 static_assert(sizeof(MINIDUMP_THREAD_INFO_LIST) == 12);
 static_assert(sizeof(MINIDUMP_THREAD_INFO) == 64);

@@ -7,6 +7,7 @@ import logging
 from importlib.metadata import version
 
 from snapcore import _core
+from snapcore.dumpfile import DumpException, DumpFile, DumpSystem, Stream, UnloadedModule, open
 from snapcore.dumping import DumpResult, capture, dump, handles, system_handles, threads
 from snapcore.errors import (
     AccessDenied,
@@ -38,8 +39,11 @@ __all__ = [
     "CaptureFlags",
     "ContextFlags",
     "Diagnostic",
+    "DumpException",
+    "DumpFile",
     "DumpFormatError",
     "DumpResult",
+    "DumpSystem",
     "HandleFlags",
     "MemoryState",
     "MemoryType",
@@ -52,14 +56,17 @@ __all__ = [
     "ProcessView",
     "SnapError",
     "Snapshot",
+    "Stream",
     "StringColumn",
     "Table",
     "ThreadFlags",
     "TimedOut",
+    "UnloadedModule",
     "Unsupported",
     "capture",
     "dump",
     "handles",
+    "open",
     "system_handles",
     "threads",
 ]

@@ -14,6 +14,10 @@ __all__ = [
     "AUXILIARY_PAGES",
     "CONTEXT_AMD64",
     "CONTEXT_AMD64_SIZE",
+    "CONTEXT_ARM64",
+    "CONTEXT_ARM64_SIZE",
+    "CONTEXT_X86",
+    "CONTEXT_X86_SIZE",
     "HANDLES",
     "MODULES",
     "PROCESS",
@@ -725,6 +729,20 @@ _GENERAL = [
     "rip",
 ]
 
+
+def _extension(at: int) -> tuple[ContextField, ...]:
+    """What follows the CONTEXT in a record."""
+    return (
+        ContextField("tid", "u4", at, "ContextExtension.tid"),
+        ContextField("valid", "u4", at + 4, "ContextExtension.valid"),
+        ContextField("fs_base", "u8", at + 8, "ContextExtension.fs_base"),
+        ContextField("gs_base", "u8", at + 16, "ContextExtension.gs_base"),
+        ContextField("system_call", "u8", at + 24, "ContextExtension.system_call"),
+        ContextField("xstate_features", "u8", at + 32, "ContextExtension.xstate_features"),
+        ContextField("ymm_high", "(16,16)u1", at + 40, "ContextExtension.ymm_high"),
+    )
+
+
 #: Bytes of one record of ``contexts()``: CONTEXT, then what it has no room for.
 CONTEXT_AMD64_SIZE = 1528
 
@@ -745,11 +763,53 @@ CONTEXT_AMD64: tuple[ContextField, ...] = (
     ContextField("fx_tag_word", "u1", 260, "FltSave.TagWord"),
     ContextField("st", "(8,16)u1", 288, "FltSave.FloatRegisters"),
     ContextField("xmm", "(16,16)u1", 416, "FltSave.XmmRegisters"),
-    ContextField("tid", "u4", 1232, "ContextExtension.tid"),
-    ContextField("valid", "u4", 1236, "ContextExtension.valid"),
-    ContextField("fs_base", "u8", 1240, "ContextExtension.fs_base"),
-    ContextField("gs_base", "u8", 1248, "ContextExtension.gs_base"),
-    ContextField("system_call", "u8", 1256, "ContextExtension.system_call"),
-    ContextField("xstate_features", "u8", 1264, "ContextExtension.xstate_features"),
-    ContextField("ymm_high", "(16,16)u1", 1272, "ContextExtension.ymm_high"),
+    *_extension(1232),
+)
+
+#: The same for the other processors that a dump file may be of.
+CONTEXT_X86_SIZE = 716 + 296
+
+CONTEXT_X86: tuple[ContextField, ...] = (
+    ContextField("context_flags", "u4", 0, "ContextFlags"),
+    *(ContextField(f"dr{n}", "u4", 4 + 4 * i, f"Dr{n}") for i, n in enumerate((0, 1, 2, 3, 6, 7))),
+    *(
+        ContextField(name, "u4", 140 + 4 * i, member)
+        for i, (name, member) in enumerate(
+            (
+                ("seg_gs", "SegGs"),
+                ("seg_fs", "SegFs"),
+                ("seg_es", "SegEs"),
+                ("seg_ds", "SegDs"),
+                ("edi", "Edi"),
+                ("esi", "Esi"),
+                ("ebx", "Ebx"),
+                ("edx", "Edx"),
+                ("ecx", "Ecx"),
+                ("eax", "Eax"),
+                ("ebp", "Ebp"),
+                ("eip", "Eip"),
+                ("seg_cs", "SegCs"),
+                ("eflags", "EFlags"),
+                ("esp", "Esp"),
+                ("seg_ss", "SegSs"),
+            )
+        )
+    ),
+    *_extension(716),
+)
+
+CONTEXT_ARM64_SIZE = 912 + 296
+
+CONTEXT_ARM64: tuple[ContextField, ...] = (
+    ContextField("context_flags", "u4", 0, "ContextFlags"),
+    ContextField("cpsr", "u4", 4, "Cpsr"),
+    *(ContextField(f"x{n}", "u8", 8 + 8 * n, f"X{n}") for n in range(29)),
+    ContextField("fp", "u8", 240, "Fp"),
+    ContextField("lr", "u8", 248, "Lr"),
+    ContextField("sp", "u8", 256, "Sp"),
+    ContextField("pc", "u8", 264, "Pc"),
+    ContextField("v", "(32,16)u1", 272, "V"),
+    ContextField("fpcr", "u4", 784, "Fpcr"),
+    ContextField("fpsr", "u4", 788, "Fpsr"),
+    *_extension(912),
 )

@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from snapcore.dtypes import CONTEXT_AMD64, CONTEXT_AMD64_SIZE
-from snapcore.errors import SnapError, Unsupported
+from snapcore.dtypes import (
+    CONTEXT_AMD64,
+    CONTEXT_AMD64_SIZE,
+    CONTEXT_ARM64,
+    CONTEXT_ARM64_SIZE,
+    CONTEXT_X86,
+    CONTEXT_X86_SIZE,
+)
+from snapcore.errors import SnapError
 from snapcore.flags import CaptureFlags
 from snapcore.table import Table
 
@@ -27,18 +36,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnostic", "Process", "ProcessView", "Snapshot"]
 
-_ARCHITECTURE_AMD64 = 9
-_CONTEXT_DTYPE = np.dtype(
-    {
-        "names": [f.name for f in CONTEXT_AMD64],
-        "formats": [
-            f.dtype.replace("u2", "<u2").replace("u4", "<u4").replace("u8", "<u8")
-            for f in CONTEXT_AMD64
-        ],
-        "offsets": [f.offset for f in CONTEXT_AMD64],
-        "itemsize": CONTEXT_AMD64_SIZE,
-    }
-)
+# By PROCESSOR_ARCHITECTURE_*.
+_CONTEXTS = {
+    0: (CONTEXT_X86, CONTEXT_X86_SIZE),
+    9: (CONTEXT_AMD64, CONTEXT_AMD64_SIZE),
+    12: (CONTEXT_ARM64, CONTEXT_ARM64_SIZE),
+}
+
+
+@functools.cache
+def _context_dtype(architecture: int) -> np.dtype[np.void]:
+    members, size = _CONTEXTS[architecture]
+    formats = [re.sub("u([248])", r"<u\1", member.dtype) for member in members]
+    return np.dtype(
+        {
+            "names": [member.name for member in members],
+            "formats": formats,
+            "offsets": [member.offset for member in members],
+            "itemsize": size,
+        }
+    )
+
+
+def contexts_from(native: dict[str, Any]) -> NDArray[np.void]:
+    records = native["records"].view(_context_dtype(native["architecture"]))
+    return np.asarray(records.reshape(-1))
+
+
+def process_from(raw: dict[str, Any]) -> Process:
+    for name, value in raw.items():
+        if isinstance(value, bytes):
+            raw[name] = os.fsdecode(value)
+    return Process(**raw)
+
+
+def exactly(data: bytes, address: int, size: int, pid: int) -> bytes:
+    if len(data) < size:
+        message = f"memory at {address + len(data):#x} cannot be read"
+        raise SnapError(message, call="pread", pid=pid)
+    return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +232,7 @@ class Snapshot:
         -----
         Windows: ``PSS_PROCESS_INFORMATION``. Linux: ``/proc/PID/stat`` and ``status``.
         """
-        raw: dict[str, Any] = self._native.process()
-        for name, value in raw.items():
-            if isinstance(value, bytes):
-                raw[name] = os.fsdecode(value)
-        return Process(**raw)
+        return process_from(self._native.process())
 
     def threads(self) -> Table:
         """Threads, one row each, ascending by id.
@@ -294,20 +326,13 @@ class Snapshot:
         ------
         ValueError
             If ``CaptureFlags.THREAD_CONTEXT`` was not captured.
-        Unsupported
-            If the target's processor is not x86-64.
 
         Notes
         -----
         Windows: ``CONTEXT``. Linux: ``PTRACE_GETREGSET`` with ``NT_PRSTATUS`` and
         ``NT_X86_XSTATE``.
         """
-        native = self._native.contexts()
-        if native["architecture"] != _ARCHITECTURE_AMD64:
-            message = "contexts of this processor have no array form yet"
-            raise Unsupported(message, pid=self.pid)
-        records = native["records"].view(_CONTEXT_DTYPE)
-        return np.asarray(records.reshape(-1))
+        return contexts_from(self._native.contexts())
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of memory as they were at the instant.
@@ -334,11 +359,7 @@ class Snapshot:
         if size < 0 or address < 0:
             message = "address and size cannot be negative"
             raise ValueError(message)
-        data = self._native.read(address, size)
-        if len(data) < size:
-            message = f"memory at {address + len(data):#x} cannot be read"
-            raise SnapError(message, call="pread", pid=self.pid)
-        return data
+        return exactly(self._native.read(address, size), address, size, self.pid)
 
     def read_into(self, address: int, buffer: Any) -> int:
         """Bytes of memory as they were at the instant, into a buffer.

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which addresses a dump file holds, and where. MemoryList and Memory64List as one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/range.h"
+#include "minidump/reader/directory.h"
+
+namespace snapcore::minidump {
+
+struct FileRange {
+    std::uint64_t address = 0, size = 0;
+    std::uint64_t offset = 0;   // in the file
+    std::uint64_t present = 0;  // as many bytes as the file has
+
+    std::uint64_t end() const { return Range{address, size}.end(); }
+};
+
+class MemoryIndex {
+public:
+    MemoryIndex() = default;
+    MemoryIndex(const Input& input, const Directory& directory, Findings& findings);
+
+    // Ascending, not overlapping: of two ranges that do, the one that the file lists first keeps
+    // the bytes.
+    const std::vector<FileRange>& ranges() const { return ranges_; }
+    // Ranges that are known to be zero without being in the file.
+    const std::vector<Range>& known_zero() const { return known_zero_; }
+
+    // Bytes from `address` on, across ranges that touch; less than asked where one is missing.
+    std::size_t read(const Input& input, std::uint64_t address, std::span<std::byte> out) const;
+
+private:
+    void add_list(const Input& input, const StreamEntry& stream, Findings& findings);
+    void add_list64(const Input& input, const StreamEntry& stream, Findings& findings);
+    void add_private_ranges(const Input& input, const StreamEntry& stream, Findings& findings);
+    void settle(Findings& findings);
+
+    std::vector<FileRange> ranges_;
+    std::vector<Range> known_zero_;
+};
+
+}  // namespace snapcore::minidump

@@ -1,0 +1,577 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dump file answers the questions of a snapshot."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapcore import _core
+from snapcore.flags import MiniDumpType
+from snapcore.snapshot import (
+    Diagnostic,
+    Process,
+    contexts_from,
+    diagnostics_from,
+    exactly,
+    process_from,
+)
+from snapcore.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+__all__ = ["DumpException", "DumpFile", "DumpSystem", "Stream", "UnloadedModule", "open"]
+
+_MEMORY_RANGE = np.dtype(
+    [("address", "<u8"), ("size", "<u8"), ("offset", "<u8"), ("present", "<u8")]
+)
+_CHUNK = 1 << 20
+_ARCHITECTURES = {
+    0: "x86",
+    5: "arm",
+    9: "amd64",
+    12: "arm64",
+    0x8003: "arm64",
+    0x8005: "riscv",
+    0x8006: "riscv64",
+}
+_PLATFORMS = {
+    2: "Windows",
+    0x8101: "macOS",
+    0x8102: "iOS",
+    0x8201: "Linux",
+    0x8202: "Solaris",
+    0x8203: "Android",
+    0x8204: "PS3",
+    0x8205: "NaCl",
+    0x8206: "Fuchsia",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One entry of a dump file's directory.
+
+    Attributes
+    ----------
+    type : int
+        ``MINIDUMP_STREAM_TYPE``; above 0xffff a stream of some writer's own.
+    offset : int
+        Where it lies in the file, in bytes.
+    size : int
+        Its length in bytes, as the directory says.
+    present : int
+        Bytes of it that the file has.
+    """
+
+    type: int
+    offset: int
+    size: int
+    present: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpSystem:
+    """The machine that a dump was made on (``MINIDUMP_SYSTEM_INFO``).
+
+    Attributes
+    ----------
+    architecture : str
+        ``"amd64"``, ``"x86"``, ``"arm64"``, ..., or the number as text.
+    platform : str
+        ``"Linux"``, ``"Windows"``, ``"macOS"``, ..., or the number as text.
+    version : tuple of int
+        Major, minor and build.
+    os_text : str
+        ``uname`` on Linux, the service pack on Windows.
+    processors : int
+        Number of processors.
+    processor_level, processor_revision : int
+        Family; model and stepping.
+    cpu_vendor : str
+        As CPUID spells it; empty where there is none.
+    cpu_version, cpu_features : int
+        CPUID leaf 1, EAX and EDX.
+    """
+
+    architecture: str
+    platform: str
+    version: tuple[int, int, int]
+    os_text: str
+    processors: int
+    processor_level: int
+    processor_revision: int
+    cpu_vendor: str
+    cpu_version: int
+    cpu_features: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpException:
+    """Why a dump was made (``MINIDUMP_EXCEPTION_STREAM``).
+
+    Attributes
+    ----------
+    tid : int
+        The thread.
+    code, flags : int
+        Exception code and flags; signal number and ``si_code`` on Linux.
+    address : int
+        Where it happened, or what was accessed.
+    parameters : tuple of int
+        Up to fifteen.
+    """
+
+    tid: int
+    code: int
+    flags: int
+    address: int
+    parameters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnloadedModule:
+    """A module that was unloaded before (``MINIDUMP_UNLOADED_MODULE``)."""
+
+    base: int
+    size: int
+    checksum: int
+    timestamp: int
+    path: str
+
+
+class DumpFile:
+    """A minidump, by whomever it was written.
+
+    Made by :func:`snapcore.open`. A context manager. Nothing is read before it is asked for; tables
+    and arrays outlive it.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    flags : MiniDumpType
+        As its header says.
+    captured_at_ns : int
+        Time stamp of its header, in ns since 1970-01-01 UTC; whole seconds.
+    """
+
+    def __init__(self, path: str | bytes | os.PathLike[Any], *, strict: bool = False) -> None:
+        raw = os.fsencode(path)
+        if b"\0" in raw:
+            message = "the path holds a NUL character"
+            raise ValueError(message)
+        self._native: _core.DumpFile | None = _core.DumpFile(raw, strict=strict)
+        self.path = os.fsdecode(raw)
+        self.flags = MiniDumpType(self._native.flags)
+        self.captured_at_ns: int = self._native.captured_at_ns
+
+    def _file(self) -> _core.DumpFile:
+        if self._native is None:
+            message = "the dump file is closed"
+            raise ValueError(message)
+        return self._native
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What was found wrong with the file so far."""
+        return diagnostics_from(self._file().diagnostics())
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None where the file does not say."""
+        number: int | None = self._file().process()["pid"]
+        return number
+
+    def process(self) -> Process:
+        """Facts of the process.
+
+        Returns
+        -------
+        Process
+            From ``MINIDUMP_MISC_INFO``, ``MINIDUMP_PROCESS_VM_COUNTERS`` and the Linux streams.
+        """
+        return process_from(self._file().process())
+
+    def threads(self) -> Table:
+        """Threads, one row each, in the order of the file.
+
+        Returns
+        -------
+        Table
+            Columns: ``snapcore.dtypes.THREADS``. Arrays are read-only, shape ``(n,)``.
+
+        Notes
+        -----
+        ``MINIDUMP_THREAD_LIST``, names and times from ``MINIDUMP_THREAD_NAME_LIST`` and
+        ``MINIDUMP_THREAD_INFO_LIST``.
+        """
+        return Table("threads", self._file().threads())
+
+    def handles(self) -> Table:
+        """Handles, one row each, in the order of the file.
+
+        Returns
+        -------
+        Table
+            Columns: ``snapcore.dtypes.HANDLES``. Arrays are read-only, shape ``(n,)``.
+
+        Raises
+        ------
+        ValueError
+            If the file holds none.
+
+        Notes
+        -----
+        ``MINIDUMP_HANDLE_DESCRIPTOR``, both versions.
+        """
+        return Table("handles", self._file().handles())
+
+    def regions(self) -> Table:
+        """Memory regions, one row each, in the order of the file.
+
+        Returns
+        -------
+        Table
+            Columns: ``snapcore.dtypes.REGIONS``. Arrays are read-only, shape ``(n,)``.
+
+        Raises
+        ------
+        ValueError
+            If the file holds none.
+
+        Notes
+        -----
+        ``MINIDUMP_MEMORY_INFO``.
+        """
+        return Table("regions", self._file().regions())
+
+    def modules(self) -> Table:
+        """Loaded modules, one row each, the main executable first.
+
+        Returns
+        -------
+        Table
+            Columns: ``snapcore.dtypes.MODULES``. Arrays are read-only, shape ``(n,)``.
+
+        Notes
+        -----
+        ``MINIDUMP_MODULE``; ids from the CodeView record (``RSDS``, ``NB10``, ``BpEL``), in the form
+        of symbol servers.
+        """
+        return Table("modules", self._file().modules())
+
+    def unloaded_modules(self) -> tuple[UnloadedModule, ...]:
+        """Modules that were unloaded before the dump.
+
+        Returns
+        -------
+        tuple of UnloadedModule
+            Empty where the file has no such list.
+        """
+        return tuple(
+            UnloadedModule(
+                base=base, size=size, checksum=checksum, timestamp=timestamp, path=os.fsdecode(path)
+            )
+            for base, size, checksum, timestamp, path in self._file().unloaded_modules()
+        )
+
+    def contexts(self) -> NDArray[np.void]:
+        """Registers of every thread.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Structured and read-only; fields: ``snapcore.dtypes.CONTEXT_AMD64``, ``CONTEXT_X86`` or
+            ``CONTEXT_ARM64``, by the processor. ``valid`` is 0 where a thread's registers are not there.
+        """
+        return contexts_from(self._file().contexts())
+
+    def memory_ranges(self) -> NDArray[np.void]:
+        """Ranges of memory that the file holds.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Structured: ``address``, ``size``, ``offset`` in the file, and how many bytes of the range
+            are ``present`` (less than its size in a file that was cut off), each ``u8``. Ascending by address, not overlapping.
+
+        Notes
+        -----
+        ``MINIDUMP_MEMORY_LIST`` and ``MINIDUMP_MEMORY64_LIST`` as one.
+        """
+        return self._file().memory_ranges().view(_MEMORY_RANGE).reshape(-1)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of memory, across ranges that touch.
+
+        Parameters
+        ----------
+        address : int
+            First byte.
+        size : int
+            Number of bytes.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` bytes.
+
+        Raises
+        ------
+        SnapError
+            If the file lacks a byte; the text names the first.
+        """
+        if size < 0 or address < 0:
+            message = "address and size cannot be negative"
+            raise ValueError(message)
+        return exactly(self._file().read(address, size), address, size, self.pid or 0)
+
+    def read_into(self, address: int, buffer: Any) -> int:
+        """Bytes of memory into a buffer.
+
+        Parameters
+        ----------
+        address : int
+            First byte.
+        buffer : writable, contiguous buffer
+            As many bytes as it holds are asked for.
+
+        Returns
+        -------
+        int
+            Bytes read; less than asked where the file lacks the byte behind them.
+        """
+        return self._file().read_into(address, buffer)
+
+    def chunks(self, size: int = _CHUNK) -> Iterator[tuple[int, bytes]]:
+        """All memory of the file, a piece at a time.
+
+        Parameters
+        ----------
+        size : int
+            Bytes of a piece at the most.
+
+        Yields
+        ------
+        tuple of int and bytes
+            Address and bytes; pieces of one range touch.
+        """
+        file = self._file()
+        for address, length in self.memory_ranges()[["address", "present"]].tolist():
+            for at in range(0, length, size):
+                data = file.read(address + at, min(size, length - at))
+                if data:
+                    yield address + at, data
+
+    def _overlapping(self, overlap: int) -> Iterator[tuple[int, bytes, int]]:
+        """Pieces with the end of the one before, where they touch, and how many bytes that is."""
+        tail, end = b"", -1
+        for address, data in self.chunks():
+            if address != end:
+                tail = b""
+            joined = tail + data
+            yield address - len(tail), joined, len(tail)
+            tail = joined[-overlap:] if overlap else b""
+            end = address + len(data)
+
+    def find(self, pattern: bytes, *, limit: int | None = None) -> NDArray[np.uint64]:
+        """Addresses where some bytes occur in memory.
+
+        Parameters
+        ----------
+        pattern : bytes
+            What to look for.
+        limit : int, optional
+            How many to find at the most.
+
+        Returns
+        -------
+        ndarray of u8, shape (n,)
+            Ascending; occurrences may overlap.
+        """
+        if not pattern:
+            message = "the pattern is empty"
+            raise ValueError(message)
+        found: list[int] = []
+        for address, data, _ in self._overlapping(len(pattern) - 1):
+            at = data.find(pattern)
+            while at >= 0:
+                found.append(address + at)
+                if limit is not None and len(found) >= limit:
+                    return np.array(found, dtype=np.uint64)
+                at = data.find(pattern, at + 1)
+        return np.array(found, dtype=np.uint64)
+
+    def strings(self, min_length: int = 6, *, encoding: str = "ascii") -> Iterator[tuple[int, str]]:
+        """Printable texts in memory.
+
+        Parameters
+        ----------
+        min_length : int
+            Characters at the least.
+        encoding : {"ascii", "utf-16"}
+            Of the texts; utf-16 is little-endian and finds ASCII characters alone.
+
+        Yields
+        ------
+        tuple of int and str
+            Address and text. A text longer than 4,096 characters comes in pieces.
+        """
+        longest = 4096
+        if min_length < 1 or min_length > longest:
+            message = f"min_length must be between 1 and {longest}, not {min_length}"
+            raise ValueError(message)
+        forms = {"ascii": (rb"[\x20-\x7e\t]", 1), "utf-16": (rb"(?:[\x20-\x7e\t]\0)", 2)}
+        if encoding not in forms:
+            message = f"encoding must be one of {', '.join(forms)}, not {encoding!r}"
+            raise ValueError(message)
+        character, width = forms[encoding]
+        pattern = re.compile(character + b"{%d,%d}" % (min_length, longest))
+        codec = "ascii" if width == 1 else "utf-16-le"
+        pending: tuple[int, bytes] | None = None
+        for address, data in self.chunks():
+            start, joined = address, data
+            if pending is not None and pending[0] + len(pending[1]) == address:
+                start, joined = pending[0], pending[1] + data
+            pending = None
+            for match in pattern.finditer(joined):
+                # What reaches the end may go on in the next piece.
+                if match.end() > len(joined) - width and len(match[0]) < longest * width:
+                    break
+                yield start + match.start(), match[0].decode(codec)
+            rest = re.search(character + b"{1,%d}.?$" % longest, joined, re.DOTALL)
+            if rest is not None and len(rest[0]) < longest * width:
+                pending = (start + rest.start(), rest[0])
+            if pending is not None and self._ends(address + len(data)):
+                for match in pattern.finditer(pending[1]):
+                    yield pending[0] + match.start(), match[0].decode(codec)
+                pending = None
+
+    def _ends(self, address: int) -> bool:
+        """Whether no range goes on here."""
+        return not self._file().read(address, 1)
+
+    def streams(self) -> tuple[Stream, ...]:
+        """Directory of the file, in its order.
+
+        Returns
+        -------
+        tuple of Stream
+            Unused entries are left out.
+        """
+        return tuple(
+            Stream(type=type_, offset=offset, size=size, present=present)
+            for type_, offset, size, present in self._file().streams()
+        )
+
+    def stream(self, type: int) -> bytes | None:
+        """Raw bytes of the first stream of a type.
+
+        Parameters
+        ----------
+        type : int
+            ``MINIDUMP_STREAM_TYPE``.
+
+        Returns
+        -------
+        bytes or None
+            None where the file has no such stream.
+        """
+        return self._file().stream(type)
+
+    def system(self) -> DumpSystem:
+        """The machine that the dump was made on.
+
+        Returns
+        -------
+        DumpSystem
+            From ``MINIDUMP_SYSTEM_INFO``.
+        """
+        raw = self._file().system()
+        architecture, platform = raw.pop("architecture"), raw.pop("platform_id")
+        return DumpSystem(
+            architecture=_ARCHITECTURES.get(architecture, str(architecture)),
+            platform=_PLATFORMS.get(platform, str(platform)),
+            os_text=raw.pop("os_text").decode("utf-8", "backslashreplace"),
+            cpu_vendor=raw.pop("cpu_vendor").decode("ascii", "backslashreplace"),
+            **raw,
+        )
+
+    def exception(self) -> DumpException | None:
+        """Why the dump was made.
+
+        Returns
+        -------
+        DumpException or None
+            The first one; None for a dump that was asked for.
+        """
+        for tid, code, flags, _, address, parameters in self._file().exceptions():
+            return DumpException(
+                tid=tid, code=code, flags=flags, address=address, parameters=tuple(parameters)
+            )
+        return None
+
+    def comment(self) -> str | None:
+        """Text kept in the file.
+
+        Returns
+        -------
+        str or None
+            None where there is none.
+        """
+        raw = self._file().comment()
+        return None if raw is None else raw.decode("utf-8", "backslashreplace")
+
+    def close(self) -> None:
+        """Close the file; tables and arrays stay."""
+        self._native = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<DumpFile {self.path!r}{' (closed)' if self._native is None else ''}>"
+
+
+def open(path: str | bytes | os.PathLike[Any], *, strict: bool = False) -> DumpFile:
+    """Open a dump file, by whomever it was written.
+
+    Parameters
+    ----------
+    path : path
+        A minidump.
+    strict : bool
+        Raise :class:`DumpFormatError` for anything that is wrong with the file. Otherwise what is
+        whole is given, and the rest is in :attr:`DumpFile.diagnostics`.
+
+    Returns
+    -------
+    DumpFile
+        A context manager.
+
+    Raises
+    ------
+    DumpFormatError
+        If it is no minidump at all.
+    OSError
+        From the file system; a directory, pipe or device is refused.
+    """
+    return DumpFile(path, strict=strict)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""open(): a dump file answers what the snapshot that it was written from answers, and survives what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import WINDOWS
+
+import snapcore
+from snapcore import DumpFormatError
+
+
+@pytest.fixture
+def both(facts, tmp_path):
+    """A snapshot and the dump that was written from it."""
+    path = tmp_path / "a.dmp"
+    with snapcore.capture(facts.pid) as snap:
+        snap.dump(path, "full", comment="hello", streams={0x20000: b"mine"})
+        with snapcore.open(path) as file:
+            yield snap, file
+
+
+def same(live, read, columns) -> None:
+    assert len(live) == len(read)
+    for column in columns:
+        if isinstance(live[column], snapcore.StringColumn):
+            assert list(read[column]) == list(live[column]), column
+        else:
+            assert np.array_equal(read.valid(column), live.valid(column)), column
+            assert np.array_equal(read[column], live[column]), column
+
+
+def test_threads(both):
+    snap, file = both
+    columns = ["tid", "pid", "name", "suspend_count", "priority", "exit_status", "affinity"]
+    columns += ["instruction_pointer", "stack_pointer", "teb"]
+    live, read = snap.threads(), file.threads()
+    if not WINDOWS:
+        for column in ("created_at_ns", "kernel_time_ns", "user_time_ns"):
+            # The file counts in 100 ns.
+            assert np.array_equal(read[column], live[column] // 100 * 100)
+    if WINDOWS:
+        # The system's own writer lists ended threads and names in its own way.
+        columns = ["tid", "suspend_count", "priority", "teb"]
+    same(live, read, columns)
+
+
+def test_contexts(both):
+    snap, file = both
+    live, read = snap.contexts(), file.contexts()
+    names = ["tid", "valid", "rip", "rsp", "rbx", "r12", "eflags", "seg_cs", "xmm", "st"]
+    for name in names if not WINDOWS else ["tid", "rip", "rsp", "rbx"]:
+        assert np.array_equal(read[name], live[name]), name
+
+
+def test_handles(both):
+    snap, file = both
+    live, read = snap.handles(), file.handles()
+    same(live, read, ["handle", "type_name"])
+    assert [n or "" for n in read["object_name"]] == [n or "" for n in live["object_name"]]
+    for column in ("granted_access", "attributes"):
+        assert np.array_equal(read[column], live[column])
+
+
+def test_modules(both):
+    snap, file = both
+    live, read = snap.modules(), file.modules()
+    if WINDOWS:
+        assert set(live["base"]) <= set(read["base"])
+        return
+    same(live, read, ["base", "size", "path", "debug_id", "code_id"])
+
+
+def test_memory(both, facts):
+    snap, file = both
+    for name, address in facts.facts["sentinels"].items():
+        assert file.read(address, 64) == snap.read(address, 64), name
+    ranges = file.memory_ranges()
+    assert np.all(ranges["address"][1:] >= ranges["address"][:-1] + ranges["size"][:-1])
+    assert np.array_equal(ranges["size"], ranges["present"])
+    with pytest.raises(snapcore.SnapError, match="0x10"):
+        file.read(0x10, 8)
+    buffer = bytearray(16)
+    address = facts.facts["sentinels"]["heap sentinel"]
+    assert file.read_into(address, buffer) == 16
+    assert buffer == b"snapcore: heap s"
+
+
+def test_find_and_strings(both, facts):
+    _, file = both
+    address = facts.facts["sentinels"]["heap sentinel"]
+    assert address in file.find(b"snapcore: heap sentinel")
+    assert len(file.find(b"snapcore: ", limit=2)) == 2
+    assert (address, "snapcore: heap sentinel") in set(file.strings(10))
+    for wrong in ({"min_length": 0}, {"encoding": "ebcdic"}):
+        with pytest.raises(ValueError, match=r".+"):
+            list(file.strings(**wrong))
+    with pytest.raises(ValueError, match="empty"):
+        file.find(b"")
+
+
+def test_the_rest(both, facts):
+    snap, file = both
+    assert file.pid == facts.pid
+    assert file.comment() == "hello"
+    assert file.stream(0x20000) == b"mine"
+    assert file.stream(0x20001) is None
+    assert file.exception() is None
+    assert file.flags == snapcore.PRESETS["full"]
+    assert file.diagnostics == ()
+    assert file.system().platform == ("Windows" if WINDOWS else "Linux")
+    assert file.system().architecture == "amd64"
+    assert abs(file.captured_at_ns - snap.captured_at_ns) < 10**9 or WINDOWS
+    types = [s.type for s in file.streams()]
+    assert {3, 4, 7, 9, 12, 16, 0x20000} <= set(types)
+    assert isinstance(file, snapcore.ProcessView)
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.threads()
+
+
+def test_what_the_file_does_not_hold_is_said(facts, tmp_path):
+    snapcore.dump(facts.pid, tmp_path / "a.dmp")
+    with snapcore.open(tmp_path / "a.dmp") as file:
+        with pytest.raises(ValueError, match="WITH_HANDLE_DATA"):
+            file.handles()
+        with pytest.raises(ValueError, match="WITH_FULL_MEMORY_INFO"):
+            file.regions()
+
+
+def everything(path, *, strict: bool) -> int:
+    """All that a file answers; how many diagnostics there were."""
+    with snapcore.open(path, strict=strict) as file:
+        for name in ("process", "system", "threads", "modules", "memory_ranges", "contexts"):
+            getattr(file, name)()
+        for name in ("handles", "regions"):
+            try:
+                getattr(file, name)()
+            except DumpFormatError:
+                raise
+            except ValueError:
+                pass
+        file.exception()
+        file.comment()
+        file.unloaded_modules()
+        for stream in file.streams():
+            assert len(file.stream(stream.type)) <= stream.size
+        for address, data in file.chunks():
+            assert file.read(address, len(data)) == data
+        file.find(b"snapcore")
+        return len(file.diagnostics)
+
+
+@pytest.fixture
+def small(facts, tmp_path):
+    path = tmp_path / "small.dmp"
+    snapcore.dump(facts.pid, path, 0x1844)
+    return path
+
+
+def test_a_file_that_was_cut_off_gives_what_is_whole(small, tmp_path):
+    whole = small.read_bytes()
+    assert everything(small, strict=True) == 0
+    path = tmp_path / "cut.dmp"
+    for size in [*range(0, 32, 5), *range(32, len(whole), len(whole) // 97)]:
+        path.write_bytes(whole[:size])
+        if size < 32:
+            with pytest.raises(DumpFormatError):
+                everything(path, strict=False)
+            continue
+        assert everything(path, strict=False) > 0, size
+        with pytest.raises(DumpFormatError):
+            everything(path, strict=True)
+
+
+def test_a_file_that_shrinks_while_it_is_read(small):
+    with snapcore.open(small) as file:
+        address = int(file.memory_ranges()["address"][0])
+        os.truncate(small, 4096)
+        assert len(file.threads()) == len(file.contexts())
+        with pytest.raises(snapcore.SnapError):
+            file.read(address, 16)
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    changes=st.lists(
+        st.tuples(
+            st.integers(0, 2**16),
+            st.sampled_from([0, 1, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 4096]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_any_word_may_be_wrong(small, tmp_path, changes):
+    data = bytearray(small.read_bytes())
+    for where, value in changes:
+        at = where % (len(data) // 4) * 4
+        data[at : at + 4] = struct.pack("<I", value)
+    path = tmp_path / "wrong.dmp"
+    path.write_bytes(data)
+    try:
+        everything(path, strict=False)
+    except DumpFormatError:
+        assert data[:4] != b"MDMP" or data[4:6] != b"\x93\xa7"
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(body=st.binary(max_size=2000), head=st.booleans())
+def test_any_bytes(tmp_path, body, head):
+    path = tmp_path / "any.dmp"
+    path.write_bytes(b"MDMP\x93\xa7\0\0" * head + body)
+    try:
+        everything(path, strict=False)
+    except DumpFormatError:
+        assert not head or len(body) < 24
+
+
+def test_what_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        snapcore.open(tmp_path / "missing.dmp")
+    with pytest.raises(OSError, match=r".+"):
+        snapcore.open(tmp_path)
+    if not WINDOWS:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OSError, match="seek"):
+            snapcore.open(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="NUL"):
+        snapcore.open("a\0b")

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dump files of other writers, and what other readers say of them: same threads, modules, ranges, bytes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import udmp_parser
+from minidump.minidumpfile import MinidumpFile
+from support import ROOT
+
+import snapcore
+
+# Real files by other writers lie beside the repository, where they are at hand.
+FOLDER = Path(os.environ.get("SNAPCORE_CORPUS") or ROOT.parent / "shared" / "dumps")
+CORPUS = sorted(FOLDER.glob("*.dmp"))
+
+# Architecture, platform, threads, modules, ranges of memory, exception code.
+KNOWN = {
+    "breakpad-linux_inline.dmp": ("amd64", "Linux", 1, 8, 1, 0x4),
+    "breakpad-linux_raise_sigabrt.dmp": ("amd64", "Linux", 1, 8, 2, 0x6),
+    "breakpad-minidump2.dmp": ("x86", "Windows", 2, 13, 3, 0xC0000005),
+    "breakpad-minidump_crashpad_annotation.dmp": ("amd64", "iOS", 7, 354, 11, 0x43506E78),
+    "breakpad-null_write_av.dmp": ("x86", "Windows", 2, 26, 5, 0xC0000005),
+    "breakpad-read_av_non_null.dmp": ("x86", "Windows", 2, 26, 5, 0xC0000005),
+    "breakpad-thread_name_list.dmp": ("x86", "Windows", 6, 17, 10, 0xC0000005),
+    "breakpad-tiny-exe-fastfail.dmp": ("amd64", "Windows", 4, 21, 14, 0xC0000409),
+    "breakpad-tiny-exe-with-cet-xsave-x86.dmp": ("x86", "Windows", 3, 19, 6, None),
+    "breakpad-tiny-exe-with-cet-xsave.dmp": ("amd64", "Windows", 1, 25, 65, None),
+    "rust-linux-mini.dmp": ("amd64", "Linux", 1, 8, 2, 0xB),
+    "rust-pipeline-inlines-macos-segv.dmp": ("amd64", "macOS", 11, 47, 12, 0x1),
+    "rust-simple-crashpad.dmp": ("amd64", "macOS", 1, 40, 1, 0x0),
+}
+BROKEN = {"rust-invalid-range.dmp", "rust-invalid-record-count.dmp"}
+
+
+@pytest.fixture
+def parse():
+    logging.disable(logging.CRITICAL)
+    opened = []
+
+    def parser(path) -> MinidumpFile:
+        opened.append(MinidumpFile.parse(str(path)))
+        return opened[-1]
+
+    yield parser
+    for file in opened:
+        file.file_handle.close()
+    logging.disable(logging.NOTSET)
+
+
+def test_the_corpus_is_known_where_it_is_at_hand():
+    assert {p.name for p in CORPUS} in (set(), set(KNOWN) | BROKEN)
+
+
+@pytest.mark.parametrize("path", [p for p in CORPUS if p.name in KNOWN], ids=lambda p: p.name)
+def test_files_of_other_writers(path):
+    with snapcore.open(path, strict=True) as file:
+        said = (
+            file.system().architecture,
+            file.system().platform,
+            len(file.threads()),
+            len(file.modules()),
+            len(file.memory_ranges()),
+            None if file.exception() is None else file.exception().code,
+        )
+        assert said == KNOWN[path.name]
+        assert np.all(file.contexts()["valid"] == 1)
+        assert np.array_equal(file.contexts()["tid"], file.threads()["tid"])
+        for address, data in file.chunks():
+            assert file.read(address, len(data)) == data
+        for stream in file.streams():
+            assert len(file.stream(stream.type)) == stream.size
+
+
+@pytest.mark.parametrize("path", [p for p in CORPUS if p.name in BROKEN], ids=lambda p: p.name)
+def test_broken_files_give_what_is_whole(path):
+    with snapcore.open(path) as file:
+        assert len(file.threads()) == 0
+        assert "stream_truncated" in {d.code for d in file.diagnostics}
+    with pytest.raises(snapcore.DumpFormatError):
+        snapcore.open(path, strict=True)
+
+
+def agrees_with_minidump(file: snapcore.DumpFile, other: MinidumpFile) -> None:
+    assert file.threads()["tid"].tolist() == [t.ThreadId for t in other.threads.threads]
+    modules = file.modules()
+    assert list(modules["path"]) == [m.name for m in other.modules.modules]
+    assert modules["base"].tolist() == [m.baseaddress for m in other.modules.modules]
+    assert modules["size"].tolist() == [m.size for m in other.modules.modules]
+    segments = other.memory_segments_64 or other.memory_segments
+    theirs = sorted(
+        (s.start_virtual_address, s.size, s.start_file_address)
+        for s in (segments.memory_segments if segments else [])
+    )
+    ours = file.memory_ranges()
+    assert [tuple(r)[:3] for r in ours.tolist()] == theirs
+    reader = other.get_reader()
+    for address, size, _ in theirs[:50]:
+        assert file.read(address, min(size, 64)) == reader.read(address, min(size, 64))
+    if other.handles is not None:
+        handles = file.handles()
+        assert handles["handle"].tolist() == [h.Handle for h in other.handles.handles]
+        assert [n or None for n in handles["object_name"]] == [
+            h.ObjectName or None for h in other.handles.handles
+        ]
+    if other.memory_info is not None:
+        infos = other.memory_info.infos
+        regions = file.regions()
+        assert regions["base"].tolist() == [i.BaseAddress for i in infos]
+        assert regions["size"].tolist() == [i.RegionSize for i in infos]
+
+
+# What the package `minidump` does not fail on; it knows no iOS and no macOS.
+READABLE = [p for p in CORPUS if p.name in KNOWN and KNOWN[p.name][1] in ("Windows", "Linux")]
+
+
+@pytest.mark.parametrize("path", READABLE, ids=lambda p: p.name)
+def test_minidump_agrees_on_files_of_others(path, parse):
+    with snapcore.open(path) as file:
+        agrees_with_minidump(file, parse(path))
+
+
+@pytest.mark.parametrize("preset", snapcore.PRESETS)
+def test_minidump_agrees_on_ours(facts, tmp_path, parse, preset):
+    snapcore.dump(facts.pid, tmp_path / "a.dmp", preset)
+    with snapcore.open(tmp_path / "a.dmp", strict=True) as file:
+        agrees_with_minidump(file, parse(tmp_path / "a.dmp"))
+
+
+def agrees_with_udmp(file: snapcore.DumpFile, other: udmp_parser.UserDumpParser) -> None:
+    threads = other.Threads()
+    contexts = file.contexts()
+    assert set(file.threads()["tid"].tolist()) == set(threads)
+    for context in contexts:
+        theirs = threads[int(context["tid"])].Context
+        for register in ("rip", "rsp", "rbx", "r15"):
+            if register in context.dtype.names:
+                assert int(context[register]) == getattr(theirs, register.capitalize())
+    modules = file.modules()
+    assert set(modules["base"].tolist()) == set(other.Modules())
+    assert set(modules["path"]) == {m.ModuleName for m in other.Modules().values()}
+
+
+def test_udmp_parser_agrees(facts, tmp_path):
+    path = tmp_path / "a.dmp"
+    snapcore.dump(facts.pid, path, "full")
+    for name in [
+        path,
+        *(p for p in CORPUS if KNOWN.get(p.name, ("",))[:2] == ("amd64", "Windows")),
+    ]:
+        other = udmp_parser.UserDumpParser()
+        assert other.Parse(str(name))
+        with snapcore.open(name) as file:
+            agrees_with_udmp(file, other)
+            if name == path:
+                for address, size, *_ in file.memory_ranges().tolist():
+                    length = min(size, 4096)
+                    assert bytes(other.ReadMemory(address, length)) == file.read(address, length)
