@@ -74,7 +74,7 @@ private:
     pid_t owner_;
     UniqueDescriptor directory_;  // /proc/PID of the target
     std::unique_ptr<TracerClient> tracer_;
-    CaptureDescriptors clone_;  // or the target's own, without a clone
+    CaptureDescriptors clone_;               // or the target's own, without a clone
     std::shared_ptr<ProcessMemory> memory_;  // shared with reads that are under way at close()
 
     ProcessInfo process_;
