@@ -31,15 +31,6 @@ namespace {
 
 constexpr std::size_t kLongestLink = 4096;
 
-std::optional<std::string> read_link(int directory, int number, std::string& buffer) {
-    char name[16];
-    *std::to_chars(name, name + sizeof name - 1, number).ptr = '\0';
-    buffer.resize(kLongestLink);
-    const ssize_t n = ::readlinkat(directory, name, buffer.data(), buffer.size());
-    if (n < 0) return std::nullopt;
-    return buffer.substr(0, static_cast<std::size_t>(n));
-}
-
 struct Kind {
     const char* type_name;
     std::uint32_t type = ObjectType::UNKNOWN;
@@ -140,7 +131,8 @@ public:
     HandleRow row(const DescriptorLink& link, std::size_t index) {
         const Kind kind = kind_of_link(link.link);
         HandleRow row = bare_row(link, kind);
-        const std::string name = std::to_string(link.number);
+        char name[16];
+        *std::to_chars(name, name + sizeof name - 1, link.number).ptr = '\0';
         const bool is_socket = std::string_view(kind.type_name) == "Socket";
         const bool is_pipe = std::string_view(kind.type_name) == "Pipe";
         const bool special = !is_socket && !is_pipe;
@@ -158,14 +150,19 @@ public:
             if (is_socket) add_socket(row, link, name, end);
             if (is_pipe || row.type_name == "Fifo") {
                 if (is_pipe) end.inode = bracketed_number(link.link).value_or(0);
-                if (!is_end(links_.get(), name.c_str(), end)) end.inode = 0;
+                if (row.granted_access && is_pipe) {
+                    const auto mode = *row.granted_access & O_ACCMODE;
+                    end.reads = mode != O_WRONLY;
+                    end.writes = mode != O_RDONLY;
+                } else if (!is_end(links_.get(), name, end)) {
+                    end.inode = 0;
+                }
             }
             if (kind.type == ObjectType::SECTION) add_seals(row, name);
             asked = true;
         }
         // What the number names now may be another file; its facts would be a lie about this one.
-        if (asked && read_link(links_.get(), link.number, buffer_) != link.link)
-            return bare_row(link, kind);
+        if (asked && !still_names(name, link.link)) return bare_row(link, kind);
 
         if (end.inode != 0 || end.peer_inode != 0) {
             end.row = index;
@@ -204,16 +201,13 @@ private:
         return row;
     }
 
-    void add_status(HandleRow& row,
-                    const Kind& kind,
-                    std::string_view link,
-                    const std::string& name,
-                    End& end) {
+    void add_status(
+        HandleRow& row, const Kind& kind, std::string_view link, const char* name, End& end) {
         // Of a file on a network file system the cached attributes must do: its server may not
         // answer.
         struct statx status{};
         constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE;
-        if (::statx(links_.get(), name.c_str(), AT_STATX_DONT_SYNC, kWanted, &status) < 0) return;
+        if (::statx(links_.get(), name, AT_STATX_DONT_SYNC, kWanted, &status) < 0) return;
         const std::uint64_t device = makedev(status.stx_dev_major, status.stx_dev_minor);
         if (std::string_view(kind.type_name) == "File") {
             row.type_name = kind_of_mode(status.stx_mode);
@@ -234,16 +228,34 @@ private:
         }
     }
 
-    bool is_message_queue(const std::string& name) const {
+    bool is_message_queue(const char* name) const {
         constexpr long kMessageQueues = 0x19800202;
-        const UniqueDescriptor file(::openat(links_.get(), name.c_str(), O_PATH | O_CLOEXEC));
+        const UniqueDescriptor file(::openat(links_.get(), name, O_PATH | O_CLOEXEC));
         struct statfs system{};
         return file && ::fstatfs(file.get(), &system) == 0 && system.f_type == kMessageQueues;
     }
 
-    void add_info(HandleRow& row, const std::string& name) {
-        const DescriptorInfo info =
-            parse_fdinfo(try_read_text(infos_.get(), name.c_str()), detail_.type_specific);
+    bool still_names(const char* name, std::string_view link) {
+        const ssize_t n = ::readlinkat(links_.get(), name, target_.data(), target_.size());
+        return n >= 0 && link == std::string_view(target_.data(), static_cast<std::size_t>(n));
+    }
+
+    // Into one buffer: a file of /proc gives all that it has, up to the size asked for.
+    std::string_view read_info(const char* name) {
+        const UniqueDescriptor file(::openat(infos_.get(), name, O_RDONLY | O_CLOEXEC));
+        if (!file) return {};
+        std::size_t size = 0;
+        for (;;) {
+            const ssize_t n = ::read(file.get(), text_.data() + size, text_.size() - size);
+            if (n < 0 && errno == EINTR) continue;
+            if (n > 0) size += static_cast<std::size_t>(n);
+            if (n <= 0 || size < text_.size()) return {text_.data(), size};
+            text_.resize(text_.size() * 2);
+        }
+    }
+
+    void add_info(HandleRow& row, const char* name) {
+        const DescriptorInfo info = parse_fdinfo(read_info(name), detail_.type_specific);
         if (detail_.basic) {
             row.position = info.position;
             row.granted_access = info.open_flags;
@@ -270,7 +282,7 @@ private:
         if (!info.rest.empty()) row.details = info.rest;
     }
 
-    void add_socket(HandleRow& row, const DescriptorLink& link, const std::string& name, End& end) {
+    void add_socket(HandleRow& row, const DescriptorLink& link, const char* name, End& end) {
         end.is_socket = true;
         end.inode = bracketed_number(link.link).value_or(0);
         end.device = 0;
@@ -290,8 +302,7 @@ private:
             text = describe(*socket, table->known(end.peer_inode));
         } else {
             char path[64], protocol[64];
-            std::snprintf(
-                path, sizeof path, "/proc/thread-self/fd/%d/%s", links_.get(), name.c_str());
+            std::snprintf(path, sizeof path, "/proc/thread-self/fd/%d/%s", links_.get(), name);
             const ssize_t n = ::getxattr(path, "system.sockprotoname", protocol, sizeof protocol);
             if (n > 0) {
                 text =
@@ -310,7 +321,7 @@ private:
         if (detail_.names) set(row.object_name, text.name);
     }
 
-    void add_seals(HandleRow& row, const std::string& name) {
+    void add_seals(HandleRow& row, const char* name) {
         if (!process_ && !may_not_attach_) {
             process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
             // The number may be somebody else's by now, unless the process is still there.
@@ -319,7 +330,7 @@ private:
         }
         if (!may_not_attach_) {
             const UniqueDescriptor copy(
-                static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), std::stoi(name), 0)));
+                static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), std::atoi(name), 0)));
             if (copy) {
                 struct stat mine{};
                 const int seals = ::fcntl(copy.get(), F_GET_SEALS);
@@ -342,7 +353,8 @@ private:
     Peers& peers_;
     bool may_not_attach_ = false;
     std::uint64_t seals_refused_ = 0;
-    std::string buffer_;
+    std::array<char, kLongestLink> target_;
+    std::string text_ = std::string(4096, '\0');
 };
 
 }  // namespace

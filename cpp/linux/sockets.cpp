@@ -418,12 +418,7 @@ SocketText describe_protocol(std::string_view name) {
 }
 
 SocketTable::SocketTable(UniqueDescriptor process_directory)
-    : directory_(std::move(process_directory)) {
-    if (directory_) return;
-    netlink_.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    if (netlink_)
-        ::setsockopt(netlink_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-}
+    : directory_(std::move(process_directory)) {}
 
 std::string SocketTable::text(const char* file) const {
     const std::string path =
@@ -431,16 +426,22 @@ std::string SocketTable::text(const char* file) const {
     return try_read_text(directory_.get(), path.c_str());
 }
 
-// False where the kernel refuses or lacks this kind; what was read till then is dropped.
+// False where the namespace is not ours, or the kernel refuses or lacks this kind; what was read
+// till then is dropped.
 bool SocketTable::dump(std::span<const std::byte> request, int protocol) {
-    if (!netlink_) return false;
+    if (directory_) return false;
+    if (!netlink_) {
+        netlink_.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+        if (!netlink_) return false;
+        ::setsockopt(netlink_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    }
     const std::size_t before = sockets_.size();
     std::vector<std::byte> message(sizeof(nlmsghdr) + request.size());
     nlmsghdr header{};
     header.nlmsg_len = static_cast<std::uint32_t>(message.size());
     header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    header.nlmsg_seq = ++sequence_;
+    header.nlmsg_seq = 1;
     std::memcpy(message.data(), &header, sizeof header);
     std::memcpy(message.data() + sizeof header, request.data(), request.size());
     Dump state = Dump::kFailed;
@@ -457,6 +458,7 @@ bool SocketTable::dump(std::span<const std::byte> request, int protocol) {
         } while (state == Dump::kMore);
     }
     if (state == Dump::kDone) return true;
+    netlink_.reset();  // what it may still have to say is not for the next dump
     sockets_.resize(before);
     return false;
 }

@@ -92,7 +92,6 @@ private:
     std::string text(const char* file) const;
 
     UniqueDescriptor directory_, netlink_;
-    std::uint32_t sequence_ = 0;
     int next_ = kUnix;
     std::vector<Socket> sockets_;
     std::unordered_map<std::uint64_t, std::size_t> by_inode_;

@@ -256,8 +256,9 @@ def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
     pid : int
         Process id.
     details : bool
-        The facts of each kind: addresses of sockets, counts, timers, locks and so on. Without them a
-        table of many descriptors is read in about half the time.
+        The facts of each kind: addresses of sockets, counts, timers, locks and so on
+        (``HANDLE_TYPE_SPECIFIC_INFORMATION``). Where the process has a socket, the system's sockets
+        are read for them.
     peers : bool
         Linux: look through the descriptors of every process for the other ends of pipes, FIFOs and
         sockets (``peer_pid``, ``peer_handle``), which takes some microseconds for each descriptor of
