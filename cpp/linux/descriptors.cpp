@@ -158,7 +158,7 @@ public:
                     end.inode = 0;
                 }
             }
-            if (kind.type == ObjectType::SECTION) add_seals(row, name);
+            if (kind.type == ObjectType::SECTION) add_seals(row, link.number);
             asked = true;
         }
         // What the number names now may be another file; its facts would be a lie about this one.
@@ -171,7 +171,7 @@ public:
             end.link = link.link;
             peers_.add(std::move(end));
         }
-        std::uint32_t known = *row.flags;
+        std::uint32_t known = row.flags.value_or(0);
         if (row.granted_access) known |= HandleFlags::HAVE_BASIC_INFORMATION;
         if (row.current_count || row.target_pid || row.section_size || row.socket_family ||
             row.socket_protocol || row.watch_count || row.signal_mask || row.clock || row.locks ||
@@ -321,7 +321,7 @@ private:
         if (detail_.names) set(row.object_name, text.name);
     }
 
-    void add_seals(HandleRow& row, const char* name) {
+    void add_seals(HandleRow& row, int number) {
         if (!process_ && !may_not_attach_) {
             process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
             // The number may be somebody else's by now, unless the process is still there.
@@ -330,7 +330,7 @@ private:
         }
         if (!may_not_attach_) {
             const UniqueDescriptor copy(
-                static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), std::atoi(name), 0)));
+                static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), number, 0)));
             if (copy) {
                 struct stat mine{};
                 const int seals = ::fcntl(copy.get(), F_GET_SEALS);

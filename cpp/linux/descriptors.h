@@ -10,7 +10,7 @@
 // read /proc/PID/fdinfo/N      | position, open flags, locks, and what the kinds have | an epoll's or inotify group's mutex, which they hold for moments; io_uring's is only tried
 // openat O_PATH, fstatfs       | is it a message queue           | a network file system's server; so only of what is 80 bytes long and lies in a root folder
 // getxattr system.sockprotoname | protocol of a socket in no table | nothing
-// pidfd_open, pidfd_getfd, fcntl F_GET_SEALS, close | seals of a memfd | nothing; the last to close frees its pages
+// pidfd_open, pidfd_getfd, fcntl F_GET_SEALS, close | seals of a memfd | its execve, where it is within one; the last to close frees its pages
 // what sockets.h lists         | addresses, only where there is a socket | see there
 // what peers.h lists           | other ends in other processes, only where asked for | see there
 // clang-format on

@@ -361,6 +361,14 @@ def test_sockets_are_those_that_psutil_sees(target):
                 assert int(port) == address.port
 
 
+def test_a_dump_has_the_addresses_as_names(target, tmp_path):
+    path = tmp_path / "x.dmp"
+    snapcore.dump(target.pid, path, snapcore.MiniDumpType.WITH_HANDLE_DATA)
+    ports = target.facts["ports"]
+    for name in (f"tcp 127.0.0.1:{ports['tcp']}", f"unix @snapcore-{target.pid}"):
+        assert (name + "\0").encode("utf-16-le") in path.read_bytes()
+
+
 # --- other ends ---
 
 
