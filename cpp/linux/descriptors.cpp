@@ -168,7 +168,7 @@ public:
             end.row = index;
             end.pid = pid_;
             end.handle = static_cast<std::uint64_t>(link.number);
-            end.link = link.link;
+            if (detail_.peers && !end.is_socket) end.link = link.link;
             peers_.add(std::move(end));
         }
         std::uint32_t known = row.flags.value_or(0);

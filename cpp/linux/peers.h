@@ -13,8 +13,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tables/tables.h"
@@ -33,7 +34,7 @@ struct End {
     std::uint64_t inode = 0;
     bool reads = false, writes = false;  // of a pipe
     std::uint64_t peer_inode = 0;        // of a socket
-    std::string link;
+    std::string link;                    // of a pipe, for a search
 };
 
 // Says which end of a pipe or FIFO a descriptor is; false where it is another file.
@@ -56,7 +57,13 @@ private:
         std::uint32_t pid;  // 0 for everywhere
         std::uint8_t role;  // reads, writes, socket
         std::uint64_t device, inode;
-        auto operator<=>(const Key&) const = default;
+        bool operator==(const Key&) const = default;
+    };
+    struct KeyHash {
+        std::size_t operator()(const Key& key) const noexcept {
+            return std::hash<std::uint64_t>()(key.inode * 4 + key.role) ^ key.pid ^
+                   key.device << 32;
+        }
     };
     struct Holder {
         std::uint32_t pid = 0;
@@ -74,7 +81,7 @@ private:
 
     bool everywhere_;
     std::vector<End> ends_;
-    std::map<Key, Lowest> holders_;
+    std::unordered_map<Key, Lowest, KeyHash> holders_;
 };
 
 }  // namespace snapcore::linux_os
