@@ -300,7 +300,7 @@ private:
         if (socket != nullptr) {
             end.peer_inode = table->peer_of(*socket);
             text = describe(*socket, table->known(end.peer_inode));
-        } else {
+        } else if (still_names(name, link.link)) {
             char path[64], protocol[64];
             std::snprintf(path, sizeof path, "/proc/thread-self/fd/%d/%s", links_.get(), name);
             const ssize_t n = ::getxattr(path, "system.sockprotoname", protocol, sizeof protocol);

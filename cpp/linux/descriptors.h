@@ -4,12 +4,12 @@
 //
 // clang-format off
 // call                         | purpose                         | can block on
-// getdents64 /proc/PID/fd      | descriptor numbers              | nothing
+// fstat, getdents64 /proc/PID/fd | how many, and their numbers   | nothing
 // readlinkat /proc/PID/fd/N    | name and kind                   | a mutex of the file's dentry tree, not on I/O
-// statx /proc/PID/fd/N         | mode, inode, device             | nothing: AT_STATX_DONT_SYNC, since a network file system's server may not answer
+// statx /proc/PID/fd/N         | mode, inode, device             | a network file system's server, where it looks at the file anew in spite of AT_STATX_DONT_SYNC
 // read /proc/PID/fdinfo/N      | position, open flags, locks, and what the kinds have | an epoll's or inotify group's mutex, which they hold for moments; io_uring's is only tried
 // openat O_PATH, fstatfs       | is it a message queue           | a network file system's server; so only of what is 80 bytes long and lies in a root folder
-// getxattr system.sockprotoname | protocol of a socket in no table | nothing
+// getxattr system.sockprotoname | protocol of a socket in no table | nothing, of a socket: the link is read again just before
 // pidfd_open, pidfd_getfd, fcntl F_GET_SEALS, close | seals of a memfd | its execve, where it is within one; the last to close frees its pages
 // what sockets.h lists         | addresses, only where there is a socket | see there
 // what peers.h lists           | other ends in other processes, only where asked for | see there

@@ -7,7 +7,7 @@
 // getdents64 /proc, /proc/PID/fd            | processes and their descriptors  | nothing
 // readlinkat /proc/PID/fd/N                 | is it an end that is looked for  | a mutex of the file's dentry tree, not on I/O
 // newfstatat /proc/PID/fd/N (the link)      | which end of a pipe it is        | nothing
-// statx /proc/PID/fd/N                      | is it that FIFO                  | nothing: AT_STATX_DONT_SYNC, and only where the path is the same
+// statx /proc/PID/fd/N                      | is it that FIFO                  | as in descriptors.h; only where the path is that of a FIFO looked for
 // clang-format on
 #pragma once
 
