@@ -38,7 +38,8 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
                                           bool stop,
                                           int placement,
                                           bool live_fallback,
-                                          bool debug_privilege) {
+                                          bool debug_privilege,
+                                          bool handle_peers) {
     CaptureOptions options;
     options.pid = pid;
     options.flags = flags;
@@ -50,6 +51,7 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
     options.placement = static_cast<TracerPlacement>(placement);
     options.live_fallback = live_fallback;
     options.debug_privilege = debug_privilege;
+    options.handle_peers = handle_peers;
     return std::make_unique<CaptureJob>(
         [options](Control& control) { return capture_process(options, control); });
 }
@@ -129,7 +131,8 @@ void bind_jobs(py::module_& module) {
              py::arg("stop"),
              py::arg("placement"),
              py::arg("live_fallback"),
-             py::arg("debug_privilege"))
+             py::arg("debug_privilege"),
+             py::arg("handle_peers") = false)
         .def("result", &CaptureJob::result, py::call_guard<py::gil_scoped_release>());
     bind_job<DumpJob>(module, "DumpJob")
         .def(py::init(&start_dump),

@@ -24,14 +24,15 @@ void bind_system(py::module_& module) {
         "(pid, name of the executable, the system's short name) of every process.");
     module.def(
         "system_handles",
-        [] {
+        [](bool peers) {
             Diagnostics diagnostics;
             const auto table = [&] {
                 const py::gil_scoped_release release;
-                return read_system_handles(diagnostics);
+                return read_system_handles(peers, diagnostics);
             }();
             return py::make_tuple(columns_of(table), to_python(diagnostics));
         },
+        py::arg("peers"),
         "Columns and diagnostics.");
 }
 

@@ -6,12 +6,7 @@
 // readlinkat exe, read comm   | names                            | nothing
 // what descriptors.h lists    | the descriptors of each process  | see there
 // clang-format on
-#include <dirent.h>
-
-#include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <memory>
 
 #include "base/error.h"
@@ -21,20 +16,6 @@
 
 namespace snapcore {
 namespace {
-
-std::vector<std::uint32_t> process_ids() {
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir("/proc"), ::closedir);
-    if (!directory) throw Error::from_errno(errno, "opendir", "/proc is not mounted");
-    std::vector<std::uint32_t> out;
-    while (const dirent* entry = ::readdir(directory.get())) {
-        std::uint32_t pid = 0;
-        const char* const end = entry->d_name + std::strlen(entry->d_name);
-        const auto [stopped, error] = std::from_chars(entry->d_name, end, pid);
-        if (error == std::errc() && stopped == end) out.push_back(pid);
-    }
-    std::sort(out.begin(), out.end());
-    return out;
-}
 
 std::string base_name(std::string path) {
     constexpr std::string_view kDeleted = " (deleted)";
@@ -46,7 +27,7 @@ std::string base_name(std::string path) {
 
 std::vector<ProcessEntry> list_processes() {
     std::vector<ProcessEntry> out;
-    for (const std::uint32_t pid : process_ids()) {
+    for (const std::uint32_t pid : linux_os::list_process_ids()) {
         try {
             const UniqueDescriptor directory = linux_os::open_process_directory(pid);
             std::string comm = linux_os::try_read_text(directory.get(), "comm");
@@ -61,20 +42,21 @@ std::vector<ProcessEntry> list_processes() {
     return out;
 }
 
-std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagnostics) {
+std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnostics& diagnostics) {
     auto table = std::make_shared<SystemHandleTable>();
+    linux_os::DescriptorDetail detail;
+    detail.peers = peers;
+    linux_os::DescriptorReader reader(detail);
     std::uint64_t refused = 0;
-    for (const std::uint32_t pid : process_ids()) {
+    for (const std::uint32_t pid : linux_os::list_process_ids()) {
         try {
             const UniqueDescriptor directory = linux_os::open_process_directory(pid);
             bool complete = false;
             const auto links = linux_os::list_descriptors(
                 directory.get(), static_cast<std::size_t>(-1), &complete);
-            const auto handles = linux_os::handle_table(directory.get(), links, {});
-            for (std::size_t row = 0; row < handles->rows(); ++row) {
-                SystemHandleRow out{handles->row(row), pid};
-                table->append(out);
-            }
+            reader.read(directory.get(), pid, links, table->rows(), [&](const HandleRow& row) {
+                table->append(SystemHandleRow{row, pid});
+            });
         } catch (const Error& error) {
             // One that has ended, or belongs to somebody else, is no reason to lose the others.
             const bool gone = error.kind() == ErrorKind::kProcessGone || error.code() == ENOENT;
@@ -85,16 +67,9 @@ std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagno
             }
         }
     }
-    if (refused != 0) {
-        diagnostics.push_back(
-            {Severity::kInfo,
-             "processes_refused",
-             std::to_string(refused) + " process(es) do not let this user see their descriptors",
-             "readlinkat",
-             ErrorDomain::kErrno,
-             EACCES,
-             refused});
-    }
+    reader.resolve_peers(*table);
+    linux_os::note_processes_refused(refused, diagnostics);
+    linux_os::note_seals_refused(reader.seals_refused(), diagnostics);
     return table;
 }
 

@@ -235,7 +235,9 @@ void LinuxSnapshot::read_handles(CaptureRecord& record) {
     detail.names = captured(CaptureFlags::HANDLE_NAME_INFORMATION);
     detail.basic = captured(CaptureFlags::HANDLE_BASIC_INFORMATION);
     detail.type_specific = captured(CaptureFlags::HANDLE_TYPE_SPECIFIC_INFORMATION);
-    handles_ = handle_table(directory_.get(), record.descriptors, detail);
+    detail.peers = options_.handle_peers;
+    handles_ =
+        handle_table(directory_.get(), options_.pid, record.descriptors, detail, diagnostics_);
 }
 
 void LinuxSnapshot::read_texts() {

@@ -38,6 +38,8 @@ struct CaptureOptions {
     // meanwhile.
     bool live_fallback = false;
     bool debug_privilege = false;
+    // Linux: look for the other ends of pipes and sockets in every process.
+    bool handle_peers = false;
 };
 
 // A stream of the caller's own.

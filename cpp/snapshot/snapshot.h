@@ -76,7 +76,8 @@ struct ProcessEntry {
 // Every process that this user may see, this one included. Throws Error.
 std::vector<ProcessEntry> list_processes();
 
-// The handles of every process that this user may see; those that refuse are counted.
-std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagnostics);
+// The handles of every process that this user may see; those that refuse are counted. `peers`:
+// other ends are looked for in every process, not in the same alone.
+std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnostics& diagnostics);
 
 }  // namespace snapcore

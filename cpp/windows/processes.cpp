@@ -26,6 +26,7 @@
 #include "snapshot/snapshot.h"
 #include "windows/convert.h"
 #include "windows/owners.h"
+#include "windows/snapshot.h"
 #include "windows/system_api.h"
 
 namespace snapcore {
@@ -296,7 +297,7 @@ std::vector<ProcessEntry> list_processes() {
     return out;
 }
 
-std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagnostics) {
+std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnostics& diagnostics) {
     using namespace windows_os;
     auto table = std::make_shared<SystemHandleTable>();
     const std::vector<SystemHandle> handles = all_handles();
@@ -323,6 +324,10 @@ std::shared_ptr<const SystemHandleTable> read_system_handles(Diagnostics& diagno
              ErrorDomain::kNone,
              0,
              collector.given_up()});
+    }
+    if (peers) {
+        diagnostics.push_back(
+            {Severity::kInfo, "peers_unknown", kPeersUnknown, "", ErrorDomain::kNone, 0, 0});
     }
     return table;
 }

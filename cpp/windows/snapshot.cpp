@@ -80,6 +80,7 @@ WindowsSnapshot::WindowsSnapshot(const CaptureOptions& options) : options_(optio
              "AdjustTokenPrivileges",
              options_.pid);
     }
+    if (options_.handle_peers) note(Severity::kInfo, "peers_unknown", kPeersUnknown, "", 0);
     if (source_ == MemorySource::kLive) {
         target_ = open_target(
             options_.pid,

@@ -15,6 +15,8 @@
 
 namespace snapcore::windows_os {
 
+inline constexpr char kPeersUnknown[] = "Windows does not tell the other ends of pipes and sockets";
+
 class WindowsSnapshot final : public Snapshot {
 public:
     explicit WindowsSnapshot(const CaptureOptions& options);

@@ -248,7 +248,7 @@ def capture(
     return Snapshot(_run(job))
 
 
-def _look(pid: int, flags: int) -> _core.Snapshot:
+def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot:
     job = _core.CaptureJob(
         pid=_pid(pid),
         flags=flags,
@@ -260,31 +260,50 @@ def _look(pid: int, flags: int) -> _core.Snapshot:
         placement=_placement(),
         live_fallback=False,
         debug_privilege=False,
+        handle_peers=handle_peers,
     )
     return _run(job)
 
 
-def handles(pid: int) -> Table:
+def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
     """Handles of a process without stopping it. On Linux these are file descriptors.
 
     Parameters
     ----------
     pid : int
         Process id.
+    details : bool
+        The facts of each kind: addresses of sockets, counts, timers, locks and so on
+        (``HANDLE_TYPE_SPECIFIC_INFORMATION``). Where the process has a socket, the system's sockets
+        are read for them.
+    peers : bool
+        Linux: look through the descriptors of every process for the other ends of pipes, FIFOs and
+        sockets (``peer_pid``, ``peer_handle``), which takes some microseconds for each descriptor of
+        the system. Otherwise an end is known only where the same process has it too. Windows does not
+        tell them, which a diagnostic says.
 
     Returns
     -------
     Table
         As :meth:`Snapshot.handles`; the process runs meanwhile, so the rows are not of one instant.
+        Its ``diagnostics`` count what was refused.
 
     Raises
     ------
     ProcessGone, AccessDenied
         As :func:`capture`.
+    ValueError
+        `peers` without `details`.
     """
-    native = _look(pid, _HANDLE_DETAILS)
+    if peers and not details:
+        message = "peers=True needs details=True"
+        raise ValueError(message)
+    flags = _HANDLE_DETAILS
+    if not details:
+        flags &= ~CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
+    native = _look(pid, flags, handle_peers=bool(peers))
     try:
-        return Table("handles", native.handles())
+        return Table("handles", native.handles(), diagnostics_from(native.diagnostics()))
     finally:
         native.close()
 
@@ -314,8 +333,13 @@ def threads(pid: int) -> Table:
         native.close()
 
 
-def system_handles() -> Table:
+def system_handles(*, peers: bool = False) -> Table:
     """Handles of every process that this user may see. On Linux these are file descriptors.
+
+    Parameters
+    ----------
+    peers : bool
+        As for :func:`handles`. Every descriptor is read anyway, so that this costs little.
 
     Returns
     -------
@@ -328,7 +352,7 @@ def system_handles() -> Table:
     Windows: ``NtQuerySystemInformation`` with ``SystemExtendedHandleInformation``; a name is asked
     for on a thread of its own, since that can wait for ever. Linux: ``/proc/PID/fd``.
     """
-    columns, diagnostics = _core.system_handles()
+    columns, diagnostics = _core.system_handles(peers=bool(peers))
     return Table("system_handles", columns, diagnostics_from(diagnostics))
 
 
