@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include "linux/procfs.h"
 #include "linux/procmap.h"
 #include "linux/regions.h"
+#include "linux/remote_memory.h"
 #include "linux/stopped_process.h"
 #include "linux/tracer_protocol.h"
 
@@ -39,10 +39,7 @@ UniqueDescriptor open_at(int directory, const char* name) {
 // Reads what is there; less where a page is missing.
 std::vector<std::byte> read_target(std::uint32_t pid, Range range) {
     std::vector<std::byte> bytes(range.size);
-    iovec local{bytes.data(), bytes.size()};
-    iovec remote{reinterpret_cast<void*>(range.address), bytes.size()};
-    const ssize_t n = ::process_vm_readv(static_cast<pid_t>(pid), &local, 1, &remote, 1, 0);
-    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    bytes.resize(read_remote(static_cast<pid_t>(pid), range.address, bytes));
     return bytes;
 }
 
