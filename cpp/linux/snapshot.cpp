@@ -51,7 +51,7 @@ LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
         source_ = MemorySource::kClone;
     // What a stacks-only dump needs is copied sooner than a clone is made.
     if (source_ == MemorySource::kStacks) options_.flags &= ~CaptureFlags::VA_CLONE;
-    directory_ = open_process_directory(options.pid);
+    directory_ = open_target(options.pid);
     check_target(directory_.get(), options.pid, needs_stop());
     if (needs_stop()) {
         trace(control);
@@ -86,7 +86,20 @@ std::uint32_t LinuxSnapshot::tracer_needs() const {
     return needs;
 }
 
+// Who may trace need not be allowed to open these files, and without the page map memory that is
+// there would be taken for memory that was never touched.
+void LinuxSnapshot::must_read_memory() const {
+    for (const char* const name : {"mem", "pagemap"}) {
+        const UniqueDescriptor file(::openat(directory_.get(), name, O_RDONLY | O_CLOEXEC));
+        if (!file) {
+            const std::string call = std::string("open /proc/PID/") + name;
+            throw attach_error(directory_.get(), options_.pid, errno, call);
+        }
+    }
+}
+
 void LinuxSnapshot::trace(Control& control) {
+    if (source_ == MemorySource::kLive) must_read_memory();
     tracer_ = std::make_unique<TracerClient>(options_.placement, options_.pid);
     TracerRequest request;
     request.pid = options_.pid;
@@ -110,7 +123,9 @@ void LinuxSnapshot::trace(Control& control) {
 
     const bool has_memory = source_ != MemorySource::kNone;
     memory_ = std::make_unique<ProcessMemory>(
-        has_memory ? std::move(clone_.memory) : UniqueDescriptor(), std::move(record.memory));
+        has_memory ? std::move(clone_.memory) : UniqueDescriptor(),
+        std::move(record.memory),
+        source_ == MemorySource::kStacks ? static_cast<pid_t>(options_.pid) : 0);
     if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
     phases_ = std::move(record.phases);
     phases_.emplace_back("tracer", answered_ns - asked_ns);
@@ -198,6 +213,8 @@ void LinuxSnapshot::list_all_descriptors(CaptureRecord& record) const {
         record.descriptors = list_descriptors(
             directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
     } catch (const Error& error) {
+        // A target that is held would seem to be refused because of its tracer, which is ours.
+        if (tracer_) tracer_->release();
         // The numbers may be readable where the names are not; the reason is the same.
         throw attach_error(
             directory_.get(), options_.pid, static_cast<int>(error.code()), error.call());

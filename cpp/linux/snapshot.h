@@ -46,6 +46,7 @@ private:
     bool captured(std::uint32_t flag) const { return (options_.flags & flag) != 0; }
     bool needs_stop() const;
     std::uint32_t tracer_needs() const;
+    void must_read_memory() const;
     void trace(Control& control);
     void look_without_stop();
     void read_threads(const CaptureRecord& record);

@@ -48,7 +48,8 @@ TracerPlacement choose(TracerPlacement placement, std::uint32_t target) {
     const auto self = static_cast<std::uint32_t>(::getpid());
     // Under Yama's scope 1 a freshly started helper is no ancestor of the target, this process may
     // be.
-    if (yama_scope() == 1 && ::geteuid() != 0 && target != self && is_descendant(target, self)) {
+    if (yama_scope() == 1 && !has_ptrace_capability() && target != self &&
+        is_descendant(target, self)) {
         return TracerPlacement::kThread;
     }
     return TracerPlacement::kHelper;
