@@ -181,7 +181,8 @@ ReleaseRecord TracerClient::release() noexcept {
     if (::getpid() != owner_) {
         // In a fork of the caller: the snapshot stays the caller's.
         socket_.reset();
-        if (thread_.joinable()) thread_.detach();
+        // Its thread is not here, and another may have its place: neither joined nor detached.
+        if (thread_.joinable()) (void)new std::thread(std::move(thread_));
         return record;
     }
     try {
