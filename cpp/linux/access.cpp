@@ -19,7 +19,8 @@ namespace snapcore::linux_os {
 namespace {
 
 constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
-constexpr int kCapDacOverride = 1, kCapDacReadSearch = 2, kCapSysPtrace = 19;
+constexpr int kCapDacOverride = 1, kCapDacReadSearch = 2, kCapSysPtrace = 19, kCapSysAdmin = 21;
+constexpr std::string_view kInitialUserNamespace = "user:[4026531837]";  // PROC_USER_INIT_INO
 
 bool holds(std::uint64_t capabilities, int capability) {
     return ((capabilities >> capability) & 1) != 0;
@@ -255,6 +256,25 @@ std::string explain_refusal(const AccessFacts& facts) {
     }
     return "refused although every test of user, capabilities and Yama is passed: a security "
            "module, or a tracer outside this pid namespace";
+}
+
+std::string missing_to_suspend_seccomp() {
+    // PTRACE_O_SUSPEND_SECCOMP asks for a tracer that is not filtered itself, and for CAP_SYS_ADMIN
+    // of the machine: that of a user namespace's root does not count.
+    const Credentials own = parse_credentials(try_read_text(AT_FDCWD, "/proc/self/status"));
+    const std::string suspended = " (the filter is then suspended for the one call)";
+    if (own.seccomp != 0) {
+        return "run with CAP_SYS_ADMIN and without a seccomp filter on this process (Seccomp is " +
+               std::to_string(own.seccomp) +
+               " here; Docker: --security-opt seccomp=unconfined, Kubernetes: seccompProfile "
+               "Unconfined)" +
+               suspended;
+    }
+    if (!holds(own.effective, kCapSysAdmin)) return "run with CAP_SYS_ADMIN" + suspended;
+    if (try_read_link(AT_FDCWD, "/proc/self/ns/user") != kInitialUserNamespace) {
+        return "run with CAP_SYS_ADMIN outside this user namespace" + suspended;
+    }
+    return {};
 }
 
 int yama_scope() {

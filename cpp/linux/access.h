@@ -57,6 +57,9 @@ void check_target(int process_directory, std::uint32_t pid, bool needs_trace);
 // AccessDenied or Unsupported that names the test that failed.
 Error attach_error(int process_directory, std::uint32_t pid, int error, std::string_view call);
 
+// How a seccomp filter on the target could be suspended for one call; empty where it can be.
+std::string missing_to_suspend_seccomp();
+
 Error process_gone(std::uint32_t pid, std::string_view detail);
 
 // 0 to 3, or -1 where the kernel has no Yama.

@@ -24,6 +24,7 @@ from isolation import (
     private_mounts,
     read_only_proc,
     refusal,
+    refuse,
     user,
 )
 from linux_support import children, descriptors, is_untouched, status
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FULL = MiniDumpType.WITH_FULL_MEMORY | MiniDumpType.WITH_HANDLE_DATA
+
+SYS_SWAPON = 167  # which nothing here calls
 
 KINDS = {
     "mount": [],
@@ -303,6 +306,39 @@ def test_read_only_proc_is_a_diagnostic(tmp_path, placement, quiet_parser):
         return {"codes": codes}
 
     assert apart(work, read_only_proc) == {"codes": ["clone_not_preferred_by_oom_killer"]}
+
+
+@pytest.mark.parametrize("case", ["user namespace", "filtered caller"])
+def test_a_filtered_target_in_a_container_is_dumped_live(
+    shared_folder, placement, case, quiet_parser
+):
+    """Root there cannot suspend the filter of the profile, and does not provoke it."""
+    program = copied("seccomp", shared_folder)
+
+    def work() -> dict[str, Any]:
+        target = Started([str(program), "kill"])
+        try:
+            with pytest.raises(snapcore.Unsupported) as caught:
+                snapcore.capture(target.pid)
+            path = shared_folder / "a.dmp"
+            snapcore.dump(target.pid, path)
+            path.unlink()
+            result = snapcore.dump(target.pid, path, FULL, method="auto", max_pause=10)
+            path.unlink()
+            codes = [d.code for d in result.diagnostics if d.severity == "warning"]
+            alive = target.ask("alive")
+        finally:
+            target.end()
+        return {"text": str(caught.value), "method": result.method, "codes": codes, **alive}
+
+    if case == "user namespace":
+        said = apart(work, package_within_reach, user(), own_user_namespace)
+        assert "outside this user namespace" in said["text"]
+    else:
+        said = apart(work, refuse(SYS_SWAPON))
+        assert "without a seccomp filter on this process (Seccomp is 2 here" in said["text"]
+    assert (said["method"], said["codes"]) == ("live", ["fell_back_to_live"])
+    assert said["done"] == "alive"
 
 
 def test_a_tracer_outside_the_pid_namespace_is_suspected(tmp_path, placement):

@@ -280,6 +280,39 @@ def test_root_without_capabilities(start, placement, tmp_path):
     assert said["threads"] == 1
 
 
+DOCKER_DEFAULT = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_root_with_the_capabilities_of_a_docker_container(
+    shared_folder, placement, quiet_parser, method
+):
+    """No CAP_SYS_PTRACE: root's processes beside it can be dumped, those of other users cannot."""
+    path = shared_folder / "a.dmp"
+    program = copied("facts", shared_folder)
+    folder = shared_folder / "of-the-other"
+    folder.mkdir()
+    folder.chmod(0o777)
+
+    def work() -> dict[str, Any]:
+        same = Started([str(program), str(shared_folder)])
+        other = Started([str(program), str(folder)], **as_user(USER))
+        try:
+            said = refusal(lambda: dump(other, path, method))
+            result = dump(same, path, method)
+            said["warnings"] = [d.code for d in result.diagnostics if d.severity == "warning"]
+            holds_what_the_target_has(path, same, method)
+        finally:
+            same.end()
+            other.end()
+        return said
+
+    said = apart(work, own_pids, root_of_a_container(*DOCKER_DEFAULT))
+    assert said["warnings"] == []
+    assert f"belongs to user {USER} and this is user 0; run as that user" in said["text"]
+    assert "CAP_SYS_PTRACE" in said["text"]
+
+
 def test_no_new_privileges_here(begin, placement, shared_folder):
     """Nothing is refused because of it, but sudo is no way out."""
     target = begin("facts", OTHER_USER)
