@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <pybind11/stl.h>
 
+#include <map>
+
 #include "bindings/bindings.h"
 #include "job/dump_job.h"
 #include "snapshot/policy.h"
@@ -60,6 +62,8 @@ std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
                                     int method,
                                     bool overwrite,
                                     std::optional<std::string> comment,
+                                    const std::map<std::uint32_t, std::string>& streams,
+                                    bool environment,
                                     std::optional<std::int64_t> timeout_ns,
                                     std::int64_t max_pause_ns,
                                     std::uint64_t shared_budget,
@@ -79,6 +83,8 @@ std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
     request.capture_given = capture_flags.has_value();
     request.dump.flags = dump_flags;
     request.dump.comment = std::move(comment);
+    for (const auto& [type, bytes] : streams) request.dump.streams.push_back({type, bytes});
+    request.dump.environment = environment;
     request.path = std::move(path);
     request.overwrite = overwrite;
     request.method = static_cast<Method>(method);
@@ -135,6 +141,8 @@ void bind_jobs(py::module_& module) {
              py::arg("method"),
              py::arg("overwrite"),
              py::arg("comment"),
+             py::arg("streams"),
+             py::arg("environment"),
              py::arg("timeout_ns"),
              py::arg("max_pause_ns"),
              py::arg("shared_budget"),

@@ -19,6 +19,7 @@ Captured capture_for(const DumpRequest& request, Control& control) {
     CaptureOptions options = request.capture;
     options.flags |= capture_flags_for_dump(request.dump.flags);
     options.for_dump = !request.capture_given;
+    options.dump_flags = request.dump.flags;
     options.memory = request.method == Method::kLive ? MemorySource::kLive
                      : request.capture_given         ? MemorySource::kClone
                                                      : memory_for_dump(request.dump.flags);
@@ -68,6 +69,7 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
     } else {
         validate_capture_flags(request.capture.flags | capture_flags_for_dump(request.dump.flags));
     }
+    validate_user_streams(request.dump.streams);
     const std::unique_ptr<OutputFile> file = create_output_file(request.path, request.overwrite);
 
     control.phase = Phase::kCapturing;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "minidump/contents.h"
 #include "snapshot/context.h"
 
 namespace snapcore::linux_os {
@@ -85,6 +86,9 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t signal_mask,
                                           std::uint64_t call_gadget,
                                           std::uint64_t return_gadget);
+
+// The parts of an extended state beyond x87 and SSE that this processor has.
+std::vector<minidump::XstateFeature> xstate_features();
 
 // Appends one record to `table`. `context_flags`: ContextFlags. Null registers make a record that
 // is not valid.

@@ -3,7 +3,6 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -54,17 +53,17 @@ constexpr std::uint64_t kAmx = 3ull << 17;  // TILECFG and TILEDATA
 constexpr std::size_t kLargestImage = 16 * 1024;
 }  // namespace xsave
 
-// Where each feature's state ends in an XSAVE image. CPUID leaves a virtual machine, which takes
-// time: so it is asked when the program starts, not while a target stands still.
-const std::array<std::size_t, 63> kStateEnds = [] {
-    std::array<std::size_t, 63> ends{};
-    for (unsigned feature = 2; feature < ends.size(); ++feature) {
+// CPUID leaves a virtual machine, which takes time: so it is asked when the program starts, not
+// while a target stands still.
+const std::vector<minidump::XstateFeature> kXstateFeatures = [] {
+    std::vector<minidump::XstateFeature> features;
+    for (unsigned index = 2; index < 63; ++index) {
         unsigned size = 0, offset = 0, c = 0, d = 0;
-        if (__get_cpuid_count(0xd, feature, &size, &offset, &c, &d) == 0) break;
+        if (__get_cpuid_count(0xd, index, &size, &offset, &c, &d) == 0) break;
         // Bit 0 of ECX: a supervisor feature, which has no place in a program's image.
-        if (size != 0 && (c & 1) == 0) ends[feature] = std::size_t{offset} + size;
+        if (size != 0 && (c & 1) == 0) features.push_back({index, offset, size});
     }
-    return ends;
+    return features;
 }();
 
 template <class T>
@@ -122,8 +121,9 @@ std::size_t frame_image_size(std::span<const std::byte> image) {
     if ((get<std::uint64_t>(image, xsave::kFeatures) & xsave::kAmx) != 0) return image.size();
     const std::uint64_t features = get<std::uint64_t>(image, xsave::kSoftware) & ~xsave::kAmx;
     std::size_t size = xsave::kYmmHigh;
-    for (std::size_t feature = 2; feature < kStateEnds.size(); ++feature) {
-        if ((features >> feature & 1) != 0) size = std::max(size, kStateEnds[feature]);
+    for (const minidump::XstateFeature& feature : kXstateFeatures) {
+        if ((features >> feature.index & 1) == 0) continue;
+        size = std::max(size, std::size_t{feature.offset} + feature.size);
     }
     return std::min(size, image.size());
 }
@@ -313,6 +313,10 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
     put(home.bytes, at + xsave::kCompaction, std::uint64_t{0});
     put(home.bytes, at + state_size, xsave::kMagic2);
     return home;
+}
+
+std::vector<minidump::XstateFeature> xstate_features() {
+    return kXstateFeatures;
 }
 
 void append_context(ContextTable& table,

@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kMostSegments = 128;
 constexpr std::size_t kLargestNotes = 64 * 1024;
 constexpr std::size_t kLongestBuildId = 64;
+// Notes as far from the start of an image as this still count as part of its headers.
+constexpr std::uint64_t kLargestHeaders = 16 * 1024;
 
 template <class T>
 bool read_object(minidump::MemoryReader& memory, std::uint64_t address, T& out) {
@@ -61,14 +63,30 @@ std::optional<ElfImage> read_segments(std::uint64_t base,
     if (last <= first) return std::nullopt;
     ElfImage image;
     image.size = align_up(last - first, 4096);
+    std::uint64_t headers =
+        std::max<std::uint64_t>(sizeof header, header.e_phoff + count * sizeof(Segment));
     for (const Segment& s : segments) {
-        if (s.p_type != PT_NOTE || !image.build_id.empty() || s.p_vaddr < first) continue;
-        const std::uint64_t address = base + (s.p_vaddr - first);
-        if (!bounds.contains(address)) continue;
+        if (s.p_vaddr < first) continue;
+        const std::uint64_t offset = s.p_vaddr - first;
+        const std::uint64_t address = base + offset;
+        const std::uint64_t end = checked_add(address, s.p_memsz).value_or(address);
+        if (s.p_type == PT_LOAD) {
+            if ((s.p_flags & PF_W) != 0) image.writable.push_back({address, end - address});
+            if ((s.p_flags & PF_X) != 0) image.executable.push_back({address, end - address});
+        } else if (s.p_type == PT_DYNAMIC && bounds.contains(address)) {
+            image.dynamic = {address, std::min<std::uint64_t>(end, bounds.end()) - address};
+        } else if (s.p_type == PT_TLS) {
+            const std::uint64_t alignment = std::clamp<std::uint64_t>(s.p_align, 1, 4096);
+            image.tls_size = checked_add(s.p_memsz, alignment).value_or(0);
+        } else if (s.p_type == PT_NOTE && offset < kLargestHeaders) {
+            headers = std::max(headers, offset + std::min<std::uint64_t>(s.p_memsz, kLargestNotes));
+        }
+        if (s.p_type != PT_NOTE || !image.build_id.empty() || !bounds.contains(address)) continue;
         std::vector<std::byte> notes(std::min<std::uint64_t>(s.p_memsz, kLargestNotes));
         notes.resize(memory.read(address, notes));
         image.build_id = find_build_id(notes);
     }
+    image.headers = {base, std::min(align_up(headers, 4096), bounds.end() - base)};
     return image;
 }
 

@@ -10,10 +10,6 @@ namespace {
 // Below it, the zeros cost less as a hole of the file than as one more range.
 constexpr std::uint64_t kLeastGap = 1024 * 1024;
 
-bool is_device(const Mapping& m) {
-    return m.has_vm_flag("io") || m.has_vm_flag("pf");
-}
-
 bool is_shared_memory(const Mapping& m) {
     return m.name.starts_with("/dev/zero") || m.name.starts_with("/memfd:") ||
            m.name.starts_with("/SYSV") || m.name.starts_with("/dev/shm/") || m.inode == 0;
@@ -68,38 +64,12 @@ private:
         plan_.ranges.push_back({{start, end - start}, of_the_instant});
     }
 
-    // Calls `there` and `gap` with the runs of [start, end) in order, gaps below kLeastGap
-    // swallowed.
-    template <class There, class Gap>
-    static void split(const Mapping& m, const std::vector<Range>& runs, There&& there, Gap&& gap) {
-        std::uint64_t at = m.start;
-        for (std::size_t i = 0; i < runs.size();) {
-            std::uint64_t begin = runs[i].address;
-            std::uint64_t end = runs[i].end();
-            while (++i < runs.size() && runs[i].address - end < kLeastGap) end = runs[i].end();
-            if (begin - at < kLeastGap) {
-                begin = at;
-            } else {
-                gap(at, begin);
-            }
-            if (m.end - end < kLeastGap) end = m.end;
-            there(begin, end);
-            at = end;
-        }
-        if (at < m.end) gap(at, m.end);
-    }
-
     void anonymous(const Mapping& m) {
-        const auto runs = populated_runs(private_pagemap_, m.start, m.end, true);
+        const AnonymousPages pages = anonymous_pages(m, private_pagemap_);
         // PROT_NONE that holds nothing is a reservation, not memory.
-        if (runs.empty() && !m.readable && !m.writable && !m.executable) return;
-        split(
-            m,
-            runs,
-            [&](std::uint64_t begin, std::uint64_t end) { range(begin, end, true); },
-            [&](std::uint64_t begin, std::uint64_t end) {
-                plan_.known_zero.push_back({begin, end - begin});
-            });
+        if (pages.populated.empty() && !m.readable && !m.writable && !m.executable) return;
+        for (const Range& run : pages.populated) range(run.address, run.end(), true);
+        plan_.known_zero.insert(plan_.known_zero.end(), pages.zero.begin(), pages.zero.end());
     }
 
     void mapped_pages(const Mapping& m) {
@@ -132,6 +102,34 @@ private:
 };
 
 }  // namespace
+
+bool is_device(const Mapping& m) {
+    return m.has_vm_flag("io") || m.has_vm_flag("pf");
+}
+
+AnonymousPages anonymous_pages(const Mapping& m, int pagemap) {
+    const std::vector<Range> runs = populated_runs(pagemap, m.start, m.end, true);
+    AnonymousPages pages;
+    const auto zero = [&](std::uint64_t begin, std::uint64_t end) {
+        pages.zero.push_back({begin, end - begin});
+    };
+    std::uint64_t at = m.start;
+    for (std::size_t i = 0; i < runs.size();) {
+        std::uint64_t begin = runs[i].address;
+        std::uint64_t end = runs[i].end();
+        while (++i < runs.size() && runs[i].address - end < kLeastGap) end = runs[i].end();
+        if (begin - at < kLeastGap) {
+            begin = at;
+        } else {
+            zero(at, begin);
+        }
+        if (m.end - end < kLeastGap) end = m.end;
+        pages.populated.push_back({begin, end - begin});
+        at = end;
+    }
+    if (at < m.end) zero(at, m.end);
+    return pages;
+}
 
 MemoryPlan plan_full_memory(std::span<const Mapping> mappings,
                             int clone_pagemap,

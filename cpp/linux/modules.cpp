@@ -6,18 +6,12 @@
 #include <cstring>
 #include <utility>
 
-#include "linux/elf_image.h"
 #include "linux/regions.h"
 
 namespace snapcore::linux_os {
 namespace {
 
 constexpr std::string_view kDeleted = " (deleted)";
-
-struct Module {
-    std::uint64_t base = 0, end = 0;
-    std::string path, build_id;
-};
 
 std::string hex(std::string_view bytes, const char* digits) {
     std::string out;
@@ -47,26 +41,26 @@ std::optional<std::string> version_of(std::string_view path) {
     return std::string(path.substr(at + 4));
 }
 
-ModuleRow to_row(const Module& module) {
+ModuleRow to_row(const LoadedImage& image) {
     ModuleRow row;
-    row.base = module.base;
-    row.size = module.end - module.base;
-    row.path = module.path;
-    row.version = version_of(module.path);
-    if (!module.build_id.empty()) {
-        row.debug_id = debug_id(module.build_id);
-        row.code_id = hex(module.build_id, "0123456789abcdef");
+    row.base = image.range.address;
+    row.size = image.range.size;
+    row.path = image.path;
+    row.version = version_of(image.path);
+    const std::string& build_id = image.elf.build_id;
+    if (!build_id.empty()) {
+        row.debug_id = debug_id(build_id);
+        row.code_id = hex(build_id, "0123456789abcdef");
     }
     return row;
 }
 
 }  // namespace
 
-Modules read_modules(std::span<const Mapping> mappings,
-                     const std::string& executable,
-                     minidump::MemoryReader& memory) {
+std::vector<LoadedImage> find_images(std::span<const Mapping> mappings,
+                                     minidump::MemoryReader& memory) {
     const std::vector<bool> image = image_mappings(mappings);
-    std::vector<Module> found;
+    std::vector<LoadedImage> found;
     for (std::size_t i = 0; i < mappings.size(); ++i) {
         const Mapping& m = mappings[i];
         const bool first =
@@ -78,28 +72,39 @@ Modules read_modules(std::span<const Mapping> mappings,
              ++k) {
             end = mappings[k].end;
         }
-        const auto elf = read_elf_image(m.start, {m.start, end - m.start}, memory);
+        auto elf = read_elf_image(m.start, {m.start, end - m.start}, memory);
         if (!elf) continue;
-        Module module{m.start, std::max(end, m.start + elf->size), m.name, elf->build_id};
-        // Readers look the file up by name; that it was deleted shows in the regions.
-        if (module.path.ends_with(kDeleted))
-            module.path.resize(module.path.size() - kDeleted.size());
-        if (module.path == "[vdso]") module.path = "linux-gate.so";
-        found.push_back(std::move(module));
+        end = std::max(end, m.start + elf->size);
+        found.push_back({{m.start, end - m.start}, m.name, std::move(*elf)});
     }
     // One overlap makes some readers drop the whole list.
-    for (std::size_t i = 0; i + 1 < found.size(); ++i)
-        found[i].end = std::min(found[i].end, found[i + 1].base);
+    for (std::size_t i = 0; i + 1 < found.size(); ++i) {
+        Range& range = found[i].range;
+        range.size = std::min(range.end(), found[i + 1].range.address) - range.address;
+    }
+    return found;
+}
+
+Modules read_modules(std::span<const Mapping> mappings,
+                     const std::string& executable,
+                     minidump::MemoryReader& memory) {
+    std::vector<LoadedImage> found = find_images(mappings, memory);
+    for (LoadedImage& image : found) {
+        // Readers look the file up by name; that it was deleted shows in the regions.
+        if (image.path.ends_with(kDeleted)) image.path.resize(image.path.size() - kDeleted.size());
+        if (image.path == "[vdso]") image.path = "linux-gate.so";
+    }
     std::string main_path = executable;
     if (main_path.ends_with(kDeleted)) main_path.resize(main_path.size() - kDeleted.size());
-    std::stable_partition(
-        found.begin(), found.end(), [&](const Module& module) { return module.path == main_path; });
+    std::stable_partition(found.begin(), found.end(), [&](const LoadedImage& image) {
+        return image.path == main_path;
+    });
 
     Modules modules;
     auto table = std::make_shared<ModuleTable>();
-    for (const Module& module : found) {
-        table->append(to_row(module));
-        modules.build_ids.push_back(module.build_id);
+    for (const LoadedImage& image : found) {
+        table->append(to_row(image));
+        modules.build_ids.push_back(image.elf.build_id);
     }
     modules.table = std::move(table);
     return modules;

@@ -12,11 +12,21 @@
 #include <string>
 #include <vector>
 
+#include "linux/elf_image.h"
 #include "linux/procfs.h"
 #include "minidump/contents.h"
 #include "tables/tables.h"
 
 namespace snapcore::linux_os {
+
+struct LoadedImage {
+    Range range;
+    std::string path;  // as the kernel shows it
+    ElfImage elf;
+};
+// Ascending, not overlapping.
+std::vector<LoadedImage> find_images(std::span<const Mapping> mappings,
+                                     minidump::MemoryReader& memory);
 
 struct Modules {
     std::shared_ptr<const ModuleTable>

@@ -140,6 +140,25 @@ std::vector<Mapping> parse_maps(std::string_view text) {
     return out;
 }
 
+std::string without_folders(std::string_view maps) {
+    std::string out;
+    for (std::size_t at = 0; at < maps.size();) {
+        const auto end = std::min(maps.find('\n', at), maps.size());
+        const std::string_view line = maps.substr(at, end - at);
+        // The fields in front of a name hold no slash.
+        const auto path = line.find('/');
+        const auto name = line.rfind('/');
+        if (path == std::string_view::npos) {
+            out += line;
+        } else {
+            out.append(line.substr(0, path)).append(line.substr(name + 1));
+        }
+        if (end < maps.size()) out += '\n';
+        at = end + 1;
+    }
+    return out;
+}
+
 std::optional<Stat> parse_stat(std::string_view text) {
     const auto open = text.find('(');
     const auto close = text.rfind(')');
@@ -150,7 +169,7 @@ std::optional<Stat> parse_stat(std::string_view text) {
     s.pid = field_as<std::uint32_t>(next_field(head));
     s.comm = text.substr(open + 1, close - open - 1);
     std::string_view rest = text.substr(close + 1);
-    for (int n = 3; n <= 40; ++n) {
+    for (int n = 3; n <= 51; ++n) {
         const std::string_view f = next_field(rest);
         if (f.empty()) return n > 22 ? std::optional<Stat>(s) : std::nullopt;
         switch (n) {
@@ -167,6 +186,8 @@ std::optional<Stat> parse_stat(std::string_view text) {
             case 22: s.start_ticks = field_as<std::uint64_t>(f); break;
             case 38: s.exit_signal = field_as<std::int32_t>(f); break;
             case 40: s.realtime_priority = field_as<std::uint32_t>(f); break;
+            case 50: s.environment_start = field_as<std::uint64_t>(f); break;
+            case 51: s.environment_end = field_as<std::uint64_t>(f); break;
             default: break;
         }
     }
@@ -317,6 +338,30 @@ std::int64_t ticks_to_ns(std::uint64_t ticks) {
     static const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
     return static_cast<std::int64_t>(ticks * (1'000'000'000 / per_second));
 }
+std::string credentials(int process_directory, std::string_view status) {
+    constexpr std::string_view kKeys[] = {
+        "Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp"};
+    std::string out;
+    for (std::size_t at = 0; at < status.size();) {
+        const auto end = std::min(status.find('\n', at), status.size());
+        const std::string_view line = status.substr(at, end - at);
+        for (const std::string_view key : kKeys) {
+            if (line.starts_with(key)) out.append(line).append("\n");
+        }
+        at = end + 1;
+    }
+    const auto add = [&](const std::string& key, std::string value) {
+        while (!value.empty() && (value.back() == '\n' || value.back() == '\0')) value.pop_back();
+        if (!value.empty()) out += key + ":\t" + value + "\n";
+    };
+    add("LoginUid", try_read_text(process_directory, "loginuid"));
+    add("SecurityLabel", try_read_text(process_directory, "attr/current"));
+    for (const char* const kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"}) {
+        add("Namespace", try_read_link(process_directory, ("ns/" + std::string(kind)).c_str()));
+    }
+    return out;
+}
+
 ProcessInfo process_info(int process_directory, std::uint32_t pid) {
     ProcessInfo info;
     info.pid = pid;

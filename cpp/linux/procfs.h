@@ -37,6 +37,9 @@ struct Mapping {
 // Takes maps and smaps text alike. A torn last line is ignored.
 std::vector<Mapping> parse_maps(std::string_view text);
 
+// The text with the paths of files cut to their last component; names in brackets stay.
+std::string without_folders(std::string_view maps);
+
 // /proc/PID/stat or task/TID/stat; the numbers in comments are proc(5)'s field numbers.
 struct Stat {
     std::uint32_t pid = 0;                // 1
@@ -54,6 +57,8 @@ struct Stat {
     std::uint64_t start_ticks = 0;        // 22, after boot
     std::int32_t exit_signal = 0;         // 38
     std::uint32_t realtime_priority = 0;  // 40
+    std::uint64_t environment_start = 0;  // 50; 0 to those who may not trace it
+    std::uint64_t environment_end = 0;    // 51
 };
 std::optional<Stat> parse_stat(std::string_view text);
 
@@ -72,6 +77,10 @@ struct Status {
     std::vector<std::uint32_t> namespace_pids;  // NSpid
 };
 Status parse_status(std::string_view text);
+
+// Who a process is and what it may, "key:\tvalue" a line: the ids, groups, capabilities, NoNewPrivs
+// and Seccomp of its `status`, its security label, login user and namespaces.
+std::string credentials(int process_directory, std::string_view status);
 
 // Whole text of a /proc file below `directory`. Throws Error::from_errno(errno, call, ...) with
 // "openat" or "read".

@@ -45,6 +45,15 @@ std::vector<bool> image_mappings(std::span<const Mapping> mappings) {
     return out;
 }
 
+const Mapping* mapping_at(std::span<const Mapping> mappings, std::uint64_t address) {
+    const auto next = std::upper_bound(
+        mappings.begin(), mappings.end(), address, [](std::uint64_t a, const Mapping& m) {
+            return a < m.start;
+        });
+    if (next == mappings.begin() || address >= (next - 1)->end) return nullptr;
+    return &*(next - 1);
+}
+
 std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings,
                                                 bool details,
                                                 bool has_clone) {

@@ -25,6 +25,19 @@ std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mapping
 // which some are executable.
 std::vector<bool> image_mappings(std::span<const Mapping> mappings);
 
+// The mapping that holds an address, of mappings that ascend; null where there is none.
+const Mapping* mapping_at(std::span<const Mapping> mappings, std::uint64_t address);
+
+// VM_IO, VM_PFNMAP: reading them may have effects, or fail.
+bool is_device(const Mapping& mapping);
+
+// Pages of a private anonymous mapping: those that are populated, gaps below 1 MiB swallowed, and
+// those known to be zero.
+struct AnonymousPages {
+    std::vector<Range> populated, zero;
+};
+AnonymousPages anonymous_pages(const Mapping& mapping, int pagemap);
+
 struct MemoryPlan {
     std::vector<minidump::MemoryRange>
         ranges;  // ascending, not overlapping, none spans two mappings

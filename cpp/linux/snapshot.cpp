@@ -22,11 +22,6 @@
 namespace snapcore::linux_os {
 namespace {
 
-// Numbers of the Linux streams (linux-specific minidump streams of Breakpad and of Mozilla's
-// writer).
-constexpr std::uint32_t kLinuxProcStatus = 0x47670004;
-constexpr std::uint32_t kMozLinuxLimits = 0x4d7a0003;
-
 constexpr std::uint32_t kMeaninglessFlags[] = {
     CaptureFlags::HANDLE_TRACE,
     CaptureFlags::IPT_TRACE,
@@ -49,10 +44,15 @@ LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
     validate_capture_flags(options.flags);
     if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE))
         source_ = MemorySource::kClone;
-    // What a stacks-only dump needs is copied sooner than a clone is made.
-    if (source_ == MemorySource::kStacks) options_.flags &= ~CaptureFlags::VA_CLONE;
     directory_ = open_target(options.pid);
     check_target(directory_.get(), options.pid, needs_stop());
+    if (source_ == MemorySource::kParts) {
+        if (clone_is_quicker()) {
+            source_ = MemorySource::kClone;
+        } else {
+            options_.flags &= ~CaptureFlags::VA_CLONE;
+        }
+    }
     if (needs_stop()) {
         trace(control);
     } else {
@@ -68,6 +68,17 @@ bool LinuxSnapshot::needs_stop() const {
     return options_.stop && ((options_.flags & kStopping) != 0 || source_ != MemorySource::kNone);
 }
 
+bool LinuxSnapshot::clone_is_quicker() const {
+    if (!wants_parts(options_.dump_flags)) return false;
+    // Copying moves some 4 GiB a second; a fork takes 20 ms for a GiB of anonymous memory, and as
+    // long as copying 1 MiB at the least. More than that is not held in this process's memory.
+    constexpr std::uint64_t kRatio = 12, kLeast = 1024 * 1024, kMost = 32 * 1024 * 1024;
+    const std::uint64_t wanted =
+        estimate_parts(options_.dump_flags, parse_maps(try_read_text(directory_.get(), "maps")));
+    const Status status = parse_status(try_read_text(directory_.get(), "status"));
+    return wanted > kMost || wanted > kLeast + status.rss_anon.value_or(0) / kRatio;
+}
+
 std::uint32_t LinuxSnapshot::tracer_needs() const {
     std::uint32_t needs = 0;
     constexpr std::uint32_t kExtended = ContextFlags::FLOATING_POINT | ContextFlags::XSTATE;
@@ -79,7 +90,7 @@ std::uint32_t LinuxSnapshot::tracer_needs() const {
     if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) needs |= need::kExtendedState;
     if (captured(CaptureFlags::HANDLES)) needs |= need::kHandles;
     if (source_ == MemorySource::kClone) needs |= need::kClone;
-    if (source_ == MemorySource::kStacks) needs |= need::kStacks;
+    if (source_ == MemorySource::kParts) needs |= need::kParts;
     if (source_ == MemorySource::kLive) needs |= need::kHold;
     // The clone has its own maps, read after the target was let go.
     if (captured(CaptureFlags::VA_SPACE) && source_ != MemorySource::kClone) needs |= need::kMaps;
@@ -99,13 +110,15 @@ void LinuxSnapshot::must_read_memory() const {
 }
 
 void LinuxSnapshot::trace(Control& control) {
-    if (source_ == MemorySource::kLive) must_read_memory();
+    const bool parts = source_ == MemorySource::kParts && wants_parts(options_.dump_flags);
+    if (source_ == MemorySource::kLive || parts) must_read_memory();
     tracer_ = std::make_unique<TracerClient>(options_.placement, options_.pid);
     TracerRequest request;
     request.pid = options_.pid;
     request.needs = tracer_needs();
     request.max_pause_ns = options_.max_pause_ns;
     request.shared_budget_bytes = options_.shared_budget_bytes;
+    request.dump_flags = options_.dump_flags;
     const std::int64_t asked_ns = monotonic_ns();
     auto [record, descriptors] = tracer_->capture(request, control);
     const std::int64_t answered_ns = monotonic_ns();
@@ -119,13 +132,15 @@ void LinuxSnapshot::trace(Control& control) {
     read_threads(record);
     read_handles(record);
     process_ = process_info(directory_.get(), options_.pid);
+    environment_ =
+        environment_range(parse_stat(try_read_text(directory_.get(), "stat")).value_or(Stat{}));
     read_texts();
 
     const bool has_memory = source_ != MemorySource::kNone;
     memory_ = std::make_unique<ProcessMemory>(
         has_memory ? std::move(clone_.memory) : UniqueDescriptor(),
         std::move(record.memory),
-        source_ == MemorySource::kStacks ? static_cast<pid_t>(options_.pid) : 0);
+        source_ == MemorySource::kParts ? static_cast<pid_t>(options_.pid) : 0);
     if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
     phases_ = std::move(record.phases);
     phases_.emplace_back("tracer", answered_ns - asked_ns);
@@ -179,6 +194,7 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
         }
         if (stopped) {
             const UserRegisters& r = thread->registers.general;
+            part_threads_.push_back(part_thread(r));
             row->teb = thread_pointer(r);
             row->instruction_pointer = instruction_pointer(r);
             row->stack_pointer = stack_pointer(r);
@@ -243,10 +259,10 @@ void LinuxSnapshot::read_handles(CaptureRecord& record) {
 void LinuxSnapshot::read_texts() {
     executable_ = try_read_link(directory_.get(), "exe");
     if (source_ == MemorySource::kNone) return;
-    target_texts_.push_back({kLinuxProcStatus, try_read_text(directory_.get(), "status")});
-    target_texts_.push_back({kMozLinuxLimits, try_read_text(directory_.get(), "limits")});
+    status_text_ = try_read_text(directory_.get(), "status");
+    limits_text_ = try_read_text(directory_.get(), "limits");
     // Without a clone the target's mappings are read now or never.
-    if (source_ == MemorySource::kStacks && maps_text_.empty()) {
+    if (source_ == MemorySource::kParts && maps_text_.empty()) {
         maps_text_ = try_read_text(directory_.get(), "maps");
     }
 }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "linux/memory_parts.h"
 #include "linux/modules.h"
 #include "linux/process_memory.h"
 #include "linux/procfs.h"
@@ -45,6 +46,8 @@ public:
 private:
     bool captured(std::uint32_t flag) const { return (options_.flags & flag) != 0; }
     bool needs_stop() const;
+    // Whether a clone is had sooner than the parts that a dump needs are copied.
+    bool clone_is_quicker() const;
     std::uint32_t tracer_needs() const;
     void must_read_memory() const;
     void trace(Control& control);
@@ -63,7 +66,8 @@ private:
 
     void add_memory(minidump::Contents& contents);
     void add_stacks(minidump::Contents& contents) const;
-    void add_streams(minidump::Contents& contents);
+    void add_filter(minidump::Contents& contents);
+    void add_streams(minidump::Contents& contents, const DumpOptions& options);
     void report_dump_flags(std::uint64_t flags, Diagnostics& diagnostics) const;
 
     CaptureOptions options_;
@@ -79,8 +83,9 @@ private:
     std::shared_ptr<const ThreadTable> threads_;
     std::shared_ptr<const HandleTable> handles_;
     std::shared_ptr<const ContextTable> contexts_;
-    std::string maps_text_;
-    std::vector<minidump::RawStream> target_texts_;
+    std::vector<PartThread> part_threads_;
+    Range environment_;  // where its strings lie
+    std::string maps_text_, status_text_, limits_text_;
     std::int64_t captured_at_ns_ = 0;
 
     mutable std::mutex mutex_;

@@ -13,30 +13,37 @@
 #include "linux/regions.h"
 #include "linux/snapshot.h"
 #include "linux/system.h"
+#include "minidump/raw.h"
 #include "minidump/writer/writer.h"
 #include "snapshot/policy.h"
 
 namespace snapcore::linux_os {
 namespace {
 
+// Numbers of the Linux streams (Breakpad's, and Mozilla's writer's).
+constexpr std::uint32_t kLinuxProcStatus = 0x47670004;
+constexpr std::uint32_t kMozLinuxLimits = 0x4d7a0003;
 constexpr std::uint32_t kLinuxCmdLine = 0x47670006;
+constexpr std::uint32_t kLinuxEnviron = 0x47670007;
 constexpr std::uint32_t kLinuxAuxv = 0x47670008;
 constexpr std::uint32_t kLinuxMaps = 0x47670009;
 
-constexpr std::uint64_t kMostStack = 1024 * 1024;
-constexpr std::uint64_t kRedZone = 128;
-
-// What this writer acts on; IGNORE_INACCESSIBLE_MEMORY is what it always does.
-constexpr std::uint64_t kFlagsWithEffect =
-    MiniDumpType::WITH_FULL_MEMORY | MiniDumpType::WITH_HANDLE_DATA |
-    MiniDumpType::WITH_FULL_MEMORY_INFO | MiniDumpType::WITH_THREAD_INFO |
-    MiniDumpType::IGNORE_INACCESSIBLE_MEMORY;
-// Subsets of full memory: nothing is missing where all of it is written.
-constexpr std::uint64_t kFlagsWithinFullMemory =
-    MiniDumpType::WITH_DATA_SEGS | MiniDumpType::WITH_INDIRECTLY_REFERENCED_MEMORY |
-    MiniDumpType::WITH_PROCESS_THREAD_DATA | MiniDumpType::WITH_PRIVATE_READ_WRITE_MEMORY |
-    MiniDumpType::WITH_CODE_SEGS | MiniDumpType::WITH_PRIVATE_WRITE_COPY_MEMORY |
-    MiniDumpType::WITH_MODULE_HEADERS;
+// Bits that change nothing here, and why.
+struct Meaningless {
+    std::uint64_t bit;
+    const char* reason;
+};
+constexpr Meaningless kMeaningless[] = {
+    {MiniDumpType::WITH_UNLOADED_MODULES, "keeps no list of unloaded modules"},
+    {MiniDumpType::WITHOUT_AUXILIARY_STATE, "has no auxiliary state providers"},
+    {MiniDumpType::WITH_FULL_AUXILIARY_STATE, "has no auxiliary state providers"},
+    {MiniDumpType::WITH_IPT_TRACE, "has no Intel PT trace of a process to copy"},
+    {MiniDumpType::WITH_MEMORY_COMPRESSED, "has no compressed form of a minidump"},
+    {MiniDumpType::NO_IGNORE_INACCESSIBLE_MEMORY,
+     "never lets a page that cannot be read end a dump"},
+};
+constexpr std::uint64_t kModuleMemory =
+    MiniDumpType::WITH_DATA_SEGS | MiniDumpType::WITH_CODE_SEGS | MiniDumpType::WITH_MODULE_HEADERS;
 
 const minidump::MemoryRange* range_with(const std::vector<minidump::MemoryRange>& memory,
                                         std::uint64_t address) {
@@ -50,34 +57,69 @@ const minidump::MemoryRange* range_with(const std::vector<minidump::MemoryRange>
     return &*(next - 1);
 }
 
+// A range of the file as something that a stack may lie in.
+Mapping as_mapping(const Range& range) {
+    Mapping mapping;
+    mapping.start = range.address;
+    mapping.end = range.end();
+    mapping.readable = true;
+    return mapping;
+}
+
 }  // namespace
 
 void LinuxSnapshot::report_dump_flags(std::uint64_t flags, Diagnostics& diagnostics) const {
-    std::uint64_t silent = flags & ~kFlagsWithEffect;
-    if ((flags & MiniDumpType::WITH_FULL_MEMORY) != 0) silent &= ~kFlagsWithinFullMemory;
-    for (std::uint64_t bit = 1; bit != 0 && bit <= silent; bit <<= 1) {
-        if ((silent & bit) == 0) continue;
-        const std::string_view name = MiniDumpType::name_of(bit);
-        diagnostics.push_back({Severity::kWarning,
-                               "flag_without_effect",
-                               (name.empty() ? "the unknown MiniDumpType bit " + std::to_string(bit)
-                                             : "MiniDumpType." + std::string(name)) +
-                                   " has no effect on Linux in this version",
-                               "",
-                               ErrorDomain::kNone,
-                               0,
-                               bit});
+    const auto report = [&](Severity severity, std::uint64_t bit, const std::string& text) {
+        diagnostics.push_back(
+            {severity, "flag_without_effect", text, "", ErrorDomain::kNone, 0, bit});
+    };
+    const auto has = [flags](std::uint64_t bits) { return (flags & bits) != 0; };
+    for (const Meaningless& flag : kMeaningless) {
+        if (!has(flag.bit)) continue;
+        report(Severity::kInfo,
+               flag.bit,
+               "MiniDumpType." + std::string(MiniDumpType::name_of(flag.bit)) +
+                   " changes nothing: Linux " + flag.reason);
+    }
+    const bool full = has(MiniDumpType::WITH_FULL_MEMORY);
+    if (has(MiniDumpType::SCAN_MEMORY) && (full || !has(kModuleMemory))) {
+        report(Severity::kInfo,
+               MiniDumpType::SCAN_MEMORY,
+               "MiniDumpType.SCAN_MEMORY changes nothing: it chooses the modules for "
+               "WITH_MODULE_HEADERS, WITH_DATA_SEGS and WITH_CODE_SEGS, short of full memory");
+    }
+    if (full && has(MiniDumpType::FILTER_MEMORY)) {
+        report(Severity::kWarning,
+               MiniDumpType::FILTER_MEMORY,
+               "MiniDumpType.FILTER_MEMORY changes nothing with WITH_FULL_MEMORY, which holds the "
+               "stacks as they are");
+    }
+    for (std::uint64_t bit = 1; bit != 0 && bit <= flags; bit <<= 1) {
+        if (!has(bit) || !MiniDumpType::name_of(bit).empty()) continue;
+        report(Severity::kWarning,
+               bit,
+               "the unknown MiniDumpType bit " + std::to_string(bit) + " changes nothing");
     }
 }
 
 void LinuxSnapshot::add_memory(minidump::Contents& contents) {
     const bool full = (contents.flags & MiniDumpType::WITH_FULL_MEMORY) != 0;
-    if (full) {
+    const bool live = source_ == MemorySource::kLive;
+    if (source_ == MemorySource::kParts) {
+        for (const MemoryCopy& copy : memory_->copies()) {
+            contents.memory.push_back({{copy.address, copy.bytes.size()}, true});
+        }
+    } else {
         const int pagemap = clone_.pagemap.get();
-        const UniqueDescriptor target(::openat(directory_.get(), "pagemap", O_RDONLY | O_CLOEXEC));
-        const bool live = source_ == MemorySource::kLive;
-        MemoryPlan plan =
-            plan_full_memory(mappings(), live ? -1 : pagemap, live ? pagemap : target.get());
+        MemoryPlan plan;
+        if (full) {
+            const UniqueDescriptor target(
+                ::openat(directory_.get(), "pagemap", O_RDONLY | O_CLOEXEC));
+            plan = plan_full_memory(mappings(), live ? -1 : pagemap, live ? pagemap : target.get());
+        } else {
+            plan = plan_parts(
+                {contents.flags, mappings(), part_threads_, *memory_, pagemap, environment_, live});
+        }
         for (minidump::MemoryRange& range : plan.ranges) {
             // A target that stands still is of one instant throughout, and so is what was copied in
             // the stop.
@@ -87,32 +129,34 @@ void LinuxSnapshot::add_memory(minidump::Contents& contents) {
         contents.known_zero = std::move(plan.known_zero);
         contents.diagnostics.insert(
             contents.diagnostics.end(), plan.diagnostics.begin(), plan.diagnostics.end());
-    } else if (source_ == MemorySource::kStacks) {
-        for (const MemoryCopy& copy : memory_->copies()) {
-            contents.memory.push_back({{copy.address, copy.bytes.size()}, true});
-        }
-    } else {
-        std::vector<Range> slices;
-        for (std::size_t row = 0; row < threads_->rows(); ++row) {
-            const auto stack = threads_->stack_pointer.at(row);
-            const auto start = threads_->stack_start.at(row);
-            const auto end = threads_->stack_end.at(row);
-            if (!stack || !start || !end) continue;
-            const std::uint64_t begin = std::max(*start, align_down(*stack - kRedZone, 16));
-            slices.push_back({begin, std::min(*end - begin, kMostStack)});
-        }
-        std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) {
-            return a.address < b.address;
-        });
-        std::uint64_t done = 0;
-        for (Range slice : slices) {
-            if (slice.end() <= done) continue;
-            if (slice.address < done) slice = {done, slice.end() - done};
-            done = slice.end();
-            contents.memory.push_back({slice, true});
-        }
     }
     add_stacks(contents);
+    if ((contents.flags & MiniDumpType::FILTER_MEMORY) != 0 && !full) add_filter(contents);
+}
+
+void LinuxSnapshot::add_filter(minidump::Contents& contents) {
+    const auto find = [&](std::uint64_t address) {
+        const Mapping* const mapping = mapping_at(mappings(), address);
+        return mapping == nullptr ? std::nullopt : std::optional(*mapping);
+    };
+    contents.filtered = stack_slices(part_threads_, contents.flags, environment_, find);
+    // What a stack walk follows: return addresses, and frame pointers.
+    std::vector<Range> wanted = contents.filtered;
+    for (const Mapping& m : mappings()) {
+        if (m.executable) wanted.push_back({m.start, m.end - m.start});
+    }
+    std::sort(wanted.begin(), wanted.end(), [](const Range& a, const Range& b) {
+        return a.address < b.address;
+    });
+    // A stack may be executable.
+    for (const Range& range : wanted) {
+        std::vector<Range>& out = contents.pointed_to;
+        if (!out.empty() && range.address <= out.back().end()) {
+            out.back().size = std::max(out.back().end(), range.end()) - out.back().address;
+        } else {
+            out.push_back(range);
+        }
+    }
 }
 
 void LinuxSnapshot::add_stacks(minidump::Contents& contents) const {
@@ -122,25 +166,38 @@ void LinuxSnapshot::add_stacks(minidump::Contents& contents) const {
         if (!stack || !tid) continue;
         const minidump::MemoryRange* const range = range_with(contents.memory, *stack);
         if (range == nullptr) continue;
-        const std::uint64_t begin =
-            std::max(range->range.address, align_down(*stack - kRedZone, 16));
-        contents.stacks.push_back(
-            {*tid, {begin, std::min(range->range.end() - begin, kMostStack)}});
+        const auto slice = stack_slice(as_mapping(range->range), *stack, contents.flags);
+        if (slice) contents.stacks.push_back({*tid, *slice});
     }
 }
 
-void LinuxSnapshot::add_streams(minidump::Contents& contents) {
-    // The clone has the target's address space, so these are of the instant; status and limits are
-    // the target's own.
-    const int directory = clone_.directory.get();
+void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions& options) {
+    const auto has = [&](std::uint64_t bits) { return (contents.flags & bits) != 0; };
     const auto add = [&](std::uint32_t type, std::string bytes) {
         if (!bytes.empty()) contents.streams.push_back({type, std::move(bytes)});
     };
-    add(kLinuxMaps, maps_text_.empty() ? try_read_text(directory, "maps") : maps_text_);
-    add(kLinuxCmdLine, try_read_text(directory, "cmdline"));
+    // The clone has the target's address space, so these are of the instant; status and limits are
+    // the target's own.
+    const int directory = clone_.directory.get();
+    std::string maps = maps_text_.empty() ? try_read_text(directory, "maps") : maps_text_;
+    const bool filter_paths = has(MiniDumpType::FILTER_MODULE_PATHS);
+    add(kLinuxMaps, filter_paths ? without_folders(maps) : std::move(maps));
     add(kLinuxAuxv, try_read_text(directory, "auxv"));
-    for (const minidump::RawStream& text : target_texts_) add(text.type, text.bytes);
-    for (minidump::RawStream& text : system_streams()) add(text.type, std::move(text.bytes));
+    if (options.environment) add(kLinuxEnviron, try_read_text(directory, "environ"));
+    if (has(MiniDumpType::WITH_TOKEN_INFORMATION)) {
+        add(minidump::raw::SnapcoreToken, credentials(directory_.get(), status_text_));
+    }
+    if (!has(MiniDumpType::WITHOUT_OPTIONAL_DATA)) {
+        // Arguments name users' files, and the program's own path.
+        if (!has(MiniDumpType::FILTER_TRIAGE) && !filter_paths) {
+            add(kLinuxCmdLine, try_read_text(directory, "cmdline"));
+        }
+        add(kLinuxProcStatus, status_text_);
+        add(kMozLinuxLimits, limits_text_);
+        for (minidump::RawStream& text : system_streams()) add(text.type, std::move(text.bytes));
+        contents.system_memory = system_memory();
+    }
+    for (const UserStream& stream : options.streams) add(stream.type, stream.bytes);
 }
 
 DumpStats LinuxSnapshot::write_dump(OutputFile& file,
@@ -167,13 +224,26 @@ DumpStats LinuxSnapshot::write_dump(OutputFile& file,
         const std::size_t before = contents.diagnostics.size();
         report_dump_flags(options.flags, contents.diagnostics);
         add_memory(contents);
-        add_streams(contents);
+        add_streams(contents, options);
+        contents.xstate = xstate_features();
         diagnostics_.insert(diagnostics_.end(),
                             contents.diagnostics.begin() + static_cast<std::ptrdiff_t>(before),
                             contents.diagnostics.end());
     }
     if (captured(CaptureFlags::VA_SPACE)) contents.regions = regions();
     const DumpStats stats = minidump::write_minidump(contents, *memory_, file, control);
+    if (stats.unreadable_bytes != 0) {
+        const bool expected = (options.flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
+        const std::lock_guard lock(mutex_);
+        diagnostics_.push_back({expected ? Severity::kInfo : Severity::kWarning,
+                                "unreadable_memory_left_out",
+                                std::to_string(stats.unreadable_bytes) +
+                                    " bytes could not be read and are zeros in the file",
+                                "pread",
+                                ErrorDomain::kNone,
+                                0,
+                                stats.unreadable_bytes});
+    }
     if (source_ == MemorySource::kLive) {
         close();
         if (!held_to_the_end_) {

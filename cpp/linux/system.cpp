@@ -71,6 +71,24 @@ minidump::SystemInfo system_info() {
     return info;
 }
 
+minidump::SystemMemory system_memory() {
+    const std::string text = try_read_text(AT_FDCWD, "/proc/meminfo");
+    const auto bytes = [&](const char* key) -> std::uint64_t {
+        const auto at = text.find(key);
+        return at == std::string::npos
+                   ? 0
+                   : std::strtoull(text.c_str() + at + std::strlen(key), nullptr, 10) * 1024;
+    };
+    minidump::SystemMemory memory;
+    memory.page_size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    memory.total = bytes("MemTotal:");
+    memory.available = bytes("MemAvailable:");
+    memory.committed = bytes("Committed_AS:");
+    memory.commit_limit = bytes("CommitLimit:");
+    memory.file_cache = bytes("\nCached:");
+    return memory;
+}
+
 std::vector<minidump::RawStream> system_streams() {
     std::vector<minidump::RawStream> out;
     out.push_back({kLinuxCpuInfo, try_read_text(AT_FDCWD, "/proc/cpuinfo")});

@@ -12,6 +12,9 @@ namespace snapcore::linux_os {
 
 minidump::SystemInfo system_info();
 
+// From /proc/meminfo.
+minidump::SystemMemory system_memory();
+
 // LinuxCpuInfo and LinuxLsbRelease.
 std::vector<minidump::RawStream> system_streams();
 

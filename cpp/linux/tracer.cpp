@@ -16,6 +16,7 @@
 #include "linux/clone_child.h"
 #include "linux/gadgets.h"
 #include "linux/injection.h"
+#include "linux/memory_parts.h"
 #include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "linux/procmap.h"
@@ -28,18 +29,27 @@ namespace snapcore::linux_os {
 namespace {
 
 constexpr std::size_t kMostDescriptorsInStop = 256;
-constexpr std::uint64_t kMostStack = 1024 * 1024;
-constexpr std::uint64_t kRedZone = 128;
 constexpr std::uint64_t kPage = 4096;
 
 UniqueDescriptor open_at(int directory, const char* name) {
     return UniqueDescriptor(::openat(directory, name, O_RDONLY | O_CLOEXEC));
 }
 
+class TargetMemory final : public minidump::MemoryReader {
+public:
+    explicit TargetMemory(std::uint32_t pid) : pid_(pid) {}
+    std::size_t read(std::uint64_t address, std::span<std::byte> out) override {
+        return read_remote(static_cast<pid_t>(pid_), address, out);
+    }
+
+private:
+    std::uint32_t pid_;
+};
+
 // Reads what is there; less where a page is missing.
 std::vector<std::byte> read_target(std::uint32_t pid, Range range) {
     std::vector<std::byte> bytes(range.size);
-    bytes.resize(read_remote(static_cast<pid_t>(pid), range.address, bytes));
+    bytes.resize(TargetMemory(pid).read(range.address, bytes));
     return bytes;
 }
 
@@ -67,7 +77,7 @@ private:
     void sample(const StoppedThread& thread);
     // All but `sampled`, and the descriptors.
     void sample_rest(StoppedProcess& target, pid_t sampled);
-    void copy_stacks();
+    void copy_parts();
     void copy_shared(std::uint64_t budget);
     void phase(const char* name);
 
@@ -128,11 +138,11 @@ void Tracer::capture() {
         sample_rest(*target, 0);
         phase("registers");
     }
-    if (needs(need::kStacks)) {
-        copy_stacks();
-        phase("stacks");
+    if (needs(need::kParts)) {
+        copy_parts();
+        phase("memory");
     }
-    if (needs(need::kMaps)) {
+    if (needs(need::kMaps) && record_.maps.empty()) {
         record_.maps = try_read_text(directory, "maps");
         phase("maps");
     }
@@ -219,29 +229,33 @@ void Tracer::sample_rest(StoppedProcess& target, pid_t sampled) {
     }
 }
 
-void Tracer::copy_stacks() {
-    const UniqueDescriptor maps = open_at(directory_.get(), "maps");
-    std::vector<Range> slices;
+void Tracer::copy_parts() {
+    std::vector<PartThread> threads;
     for (const ThreadSample& thread : record_.threads) {
-        const std::uint64_t stack = stack_pointer(thread.registers.general);
-        if (stack == 0) continue;
-        const auto mapping = query_mapping(maps.get(), stack);
-        if (!mapping || !mapping->readable) continue;
-        const std::uint64_t begin = std::max(mapping->start, align_down(stack - kRedZone, 16));
-        slices.push_back({begin, std::min(mapping->end - begin, kMostStack)});
+        threads.push_back(part_thread(thread.registers.general));
     }
-    // Coroutine stacks may share a mapping: a range is copied once.
-    std::sort(slices.begin(), slices.end(), [](const Range& a, const Range& b) {
-        return a.address < b.address;
-    });
-    std::uint64_t done = 0;
-    for (Range slice : slices) {
-        if (slice.end() <= done) continue;
-        if (slice.address < done) slice = {done, slice.end() - done};
-        std::vector<std::byte> bytes = read_target(request_.pid, slice);
-        done = slice.end();
-        if (!bytes.empty()) record_.memory.push_back({slice.address, std::move(bytes)});
+    const Range environment =
+        environment_range(parse_stat(try_read_text(directory_.get(), "stat")).value_or(Stat{}));
+    const auto copy = [this](const Range& range) {
+        std::vector<std::byte> bytes = read_target(request_.pid, range);
+        if (!bytes.empty()) record_.memory.push_back({range.address, std::move(bytes)});
+    };
+    if (!wants_parts(request_.dump_flags)) {
+        const UniqueDescriptor maps = open_at(directory_.get(), "maps");
+        const auto find = [&](std::uint64_t address) { return query_mapping(maps.get(), address); };
+        for (const Range& slice : stack_slices(threads, request_.dump_flags, environment, find))
+            copy(slice);
+        return;
     }
+    record_.maps = try_read_text(directory_.get(), "maps");
+    const std::vector<Mapping> mappings = parse_maps(record_.maps);
+    const UniqueDescriptor pagemap = open_at(directory_.get(), "pagemap");
+    TargetMemory memory(request_.pid);
+    MemoryPlan plan = plan_parts(
+        {request_.dump_flags, mappings, threads, memory, pagemap.get(), environment, true});
+    for (const minidump::MemoryRange& range : plan.ranges) copy(range.range);
+    record_.diagnostics.insert(
+        record_.diagnostics.end(), plan.diagnostics.begin(), plan.diagnostics.end());
 }
 
 void Tracer::copy_shared(std::uint64_t budget) {

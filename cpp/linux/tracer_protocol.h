@@ -26,8 +26,8 @@ namespace need {
 inline constexpr std::uint32_t kExtendedState = 1;  // FP, SSE, AVX
 inline constexpr std::uint32_t kDebugRegisters = 2;
 inline constexpr std::uint32_t kClone = 4;
-inline constexpr std::uint32_t kStacks = 8;  // read in the stop
-inline constexpr std::uint32_t kHold = 16;   // stand still until released
+inline constexpr std::uint32_t kParts = 8;  // stacks, and what dump_flags add; read in the stop
+inline constexpr std::uint32_t kHold = 16;  // stand still until released
 inline constexpr std::uint32_t kHandles = 32;
 inline constexpr std::uint32_t kMaps = 64;  // text of maps, in the stop
 }  // namespace need
@@ -44,6 +44,7 @@ struct TracerRequest {
     std::uint32_t padding = 0;
     std::int64_t max_pause_ns = 0;
     std::uint64_t shared_budget_bytes = 0;
+    std::uint64_t dump_flags = 0;  // MiniDumpType, for kParts
 };
 
 struct ThreadSample {
@@ -64,7 +65,7 @@ struct CaptureRecord {
     std::int32_t clone_in_target = 0;
     std::vector<ThreadSample> threads;
     std::vector<MemoryCopy>
-        memory;  // stacks, or shared mappings within the budget; ascending, not overlapping
+        memory;  // parts, or shared mappings within the budget; ascending, not overlapping
     std::vector<DescriptorLink> descriptors;
     bool descriptors_complete = true;
     std::string maps;

@@ -35,6 +35,17 @@ struct SystemInfo {
     std::uint32_t max_mhz = 0, current_mhz = 0;
 };
 
+// One feature of the XSAVE image, as CPUID leaf 0xd has it.
+struct XstateFeature {
+    std::uint32_t index = 0, offset = 0, size = 0;
+};
+
+// MINIDUMP_SYSTEM_MEMORY_INFO_1, in bytes.
+struct SystemMemory {
+    std::uint64_t page_size = 0;
+    std::uint64_t total = 0, available = 0, committed = 0, commit_limit = 0, file_cache = 0;
+};
+
 // A stream whose bytes the writer takes as they are (LinuxMaps, MozLinuxLimits, ...).
 struct RawStream {
     std::uint32_t type = 0;
@@ -81,7 +92,12 @@ struct Contents {
     // Committed but never touched: left out of Memory64List, read back as zeros.
     std::vector<Range> known_zero;
     std::optional<std::string> comment;
-    Diagnostics diagnostics;  // become the soft-errors stream
+    std::optional<SystemMemory> system_memory;
+    // Written where flags say WITH_AVX_XSTATE_CONTEXT and the contexts have extended state.
+    std::vector<XstateFeature> xstate;
+    // FILTER_MEMORY: within `filtered`, words that point into none of `pointed_to` become zero.
+    std::vector<Range> filtered, pointed_to;  // each ascending, not overlapping
+    Diagnostics diagnostics;                  // become the soft-errors stream
 };
 
 }  // namespace snapcore::minidump

@@ -26,9 +26,12 @@ enum StreamType : std::uint32_t {
     MiscInfoStream = 15,
     MemoryInfoListStream = 16,
     ThreadInfoListStream = 17,
+    SystemMemoryInfoStream = 21,
+    ProcessVmCountersStream = 22,
     ThreadNamesStream = 24,
     MozSoftErrors = 0x4d7a0004,   // JSON: what the writer could not do
     SnapcoreRanges = 0x534e5001,  // ours: SNAPCORE_RANGE_LIST
+    SnapcoreToken = 0x534e5002,   // ours: text, "key:\tvalue" a line; credentials of the process
 };
 
 #pragma pack(push, 4)
@@ -144,10 +147,62 @@ struct MINIDUMP_MISC_INFO_4 {
     char16_t BuildString[260];
     char16_t DbgBldStr[40];
 };
+struct XSTATE_FEATURE {
+    std::uint32_t Offset, Size;
+};
+struct XSTATE_CONFIG_FEATURE_MSC_INFO {
+    std::uint32_t SizeOfInfo, ContextSize;
+    std::uint64_t EnabledFeatures;
+    XSTATE_FEATURE Features[64];
+};
+struct MINIDUMP_MISC_INFO_5 {
+    MINIDUMP_MISC_INFO_4 Version4;
+    XSTATE_CONFIG_FEATURE_MSC_INFO XStateData;
+    std::uint32_t ProcessCookie;
+};
 inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESS_ID = 0x1;
 inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESS_TIMES = 0x2;
 inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESSOR_POWER_INFO = 0x4;
 inline constexpr std::uint32_t MINIDUMP_MISC4_BUILDSTRING = 0x100;
+
+struct MINIDUMP_PROCESS_VM_COUNTERS_2 {
+    std::uint16_t Revision, Flags;
+    std::uint32_t PageFaultCount;
+    std::uint64_t PeakWorkingSetSize, WorkingSetSize, QuotaPeakPagedPoolUsage, QuotaPagedPoolUsage,
+        QuotaPeakNonPagedPoolUsage, QuotaNonPagedPoolUsage, PagefileUsage, PeakPagefileUsage,
+        PeakVirtualSize, VirtualSize, PrivateUsage, PrivateWorkingSetSize, SharedCommitUsage,
+        JobSharedCommitUsage, JobPrivateCommitUsage, JobPeakPrivateCommitUsage,
+        JobPrivateCommitLimit, JobTotalCommitLimit;
+};
+inline constexpr std::uint16_t MINIDUMP_PROCESS_VM_COUNTERS = 1;
+inline constexpr std::uint16_t MINIDUMP_PROCESS_VM_COUNTERS_VIRTUALSIZE = 2;
+inline constexpr std::uint16_t MINIDUMP_PROCESS_VM_COUNTERS_EX = 4;
+inline constexpr std::uint16_t MINIDUMP_PROCESS_VM_COUNTERS_EX2 = 8;
+
+struct MINIDUMP_SYSTEM_BASIC_INFORMATION {
+    std::uint32_t TimerResolution, PageSize, NumberOfPhysicalPages, LowestPhysicalPageNumber,
+        HighestPhysicalPageNumber, AllocationGranularity;
+    std::uint64_t MinimumUserModeAddress, MaximumUserModeAddress, ActiveProcessorsAffinityMask;
+    std::uint32_t NumberOfProcessors;
+};
+struct MINIDUMP_SYSTEM_FILECACHE_INFORMATION {
+    std::uint64_t CurrentSize, PeakSize;
+    std::uint32_t PageFaultCount;
+    std::uint64_t MinimumWorkingSet, MaximumWorkingSet, CurrentSizeIncludingTransitionInPages,
+        PeakSizeIncludingTransitionInPages;
+    std::uint32_t TransitionRePurposeCount, Flags;
+};
+struct MINIDUMP_SYSTEM_BASIC_PERFORMANCE_INFORMATION {
+    std::uint64_t AvailablePages, CommittedPages, CommitLimit, PeakCommitment;
+};
+struct MINIDUMP_SYSTEM_MEMORY_INFO_1 {
+    std::uint16_t Revision, Flags;
+    MINIDUMP_SYSTEM_BASIC_INFORMATION BasicInfo;
+    MINIDUMP_SYSTEM_FILECACHE_INFORMATION FileCacheInfo;
+    MINIDUMP_SYSTEM_BASIC_PERFORMANCE_INFORMATION BasicPerfInfo;
+    std::uint8_t PerfInfo[344];  // counters that only Windows keeps
+};
+inline constexpr std::uint16_t MINIDUMP_SYSMEMINFO1_BASICPERF = 2;
 
 // Ours: ranges of the address space with something to say about them.
 struct SNAPCORE_RANGE_LIST {
@@ -188,6 +243,15 @@ struct Amd64Context {
         LastExceptionToRip, LastExceptionFromRip;
 };
 
+// What follows a CONTEXT with CONTEXT_XSTATE; offsets count from this structure.
+struct CONTEXT_CHUNK {
+    std::int32_t Offset;
+    std::uint32_t Length;
+};
+struct CONTEXT_EX {
+    CONTEXT_CHUNK All, Legacy, XState;
+};
+
 #pragma pack(pop)
 
 static_assert(sizeof(MINIDUMP_HEADER) == 32);
@@ -216,6 +280,15 @@ static_assert(offsetof(MINIDUMP_SYSTEM_INFO, Cpu) == 32);
 static_assert(sizeof(TIME_ZONE_INFORMATION) == 172);
 static_assert(sizeof(MINIDUMP_MISC_INFO_4) == 832);
 static_assert(offsetof(MINIDUMP_MISC_INFO_4, BuildString) == 232);
+static_assert(sizeof(XSTATE_CONFIG_FEATURE_MSC_INFO) == 528);
+static_assert(sizeof(MINIDUMP_MISC_INFO_5) == 1364);
+static_assert(sizeof(MINIDUMP_PROCESS_VM_COUNTERS_2) == 152);
+static_assert(offsetof(MINIDUMP_PROCESS_VM_COUNTERS_2, PrivateUsage) == 88);
+static_assert(sizeof(MINIDUMP_SYSTEM_BASIC_INFORMATION) == 52);
+static_assert(sizeof(MINIDUMP_SYSTEM_FILECACHE_INFORMATION) == 60);
+static_assert(sizeof(MINIDUMP_SYSTEM_MEMORY_INFO_1) == 492);
+static_assert(offsetof(MINIDUMP_SYSTEM_MEMORY_INFO_1, BasicPerfInfo) == 116);
+static_assert(sizeof(CONTEXT_EX) == 24);
 static_assert(sizeof(SNAPCORE_RANGE_LIST) == 16);
 static_assert(sizeof(SNAPCORE_RANGE) == 24);
 static_assert(sizeof(XMM_SAVE_AREA32) == 512);

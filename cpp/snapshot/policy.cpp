@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshot/policy.h"
 
+#include <set>
 #include <string>
 #include <utility>
 
@@ -10,12 +11,7 @@
 namespace snapcore {
 namespace {
 
-// Bits that put memory beyond the stacks into a dump.
-constexpr std::uint64_t kMemoryFlags =
-    MiniDumpType::WITH_DATA_SEGS | MiniDumpType::WITH_FULL_MEMORY |
-    MiniDumpType::WITH_INDIRECTLY_REFERENCED_MEMORY | MiniDumpType::WITH_PROCESS_THREAD_DATA |
-    MiniDumpType::WITH_PRIVATE_READ_WRITE_MEMORY | MiniDumpType::WITH_CODE_SEGS |
-    MiniDumpType::WITH_PRIVATE_WRITE_COPY_MEMORY | MiniDumpType::WITH_MODULE_HEADERS;
+constexpr std::uint32_t kLastReservedStream = 0xffff;
 
 std::string names_of(std::uint32_t flags) {
     std::string out;
@@ -47,16 +43,37 @@ std::uint32_t capture_flags_for_dump(std::uint64_t dump_flags) {
     return flags;
 }
 
+bool holds_whole_mappings(std::uint64_t dump_flags) {
+    constexpr std::uint64_t kMappingFlags = MiniDumpType::WITH_FULL_MEMORY |
+                                            MiniDumpType::WITH_PRIVATE_READ_WRITE_MEMORY |
+                                            MiniDumpType::WITH_PRIVATE_WRITE_COPY_MEMORY;
+    return (dump_flags & kMappingFlags) != 0;
+}
+
 MemorySource memory_for_dump(std::uint64_t dump_flags) {
-    return (dump_flags & kMemoryFlags) != 0 ? MemorySource::kClone : MemorySource::kStacks;
+    return holds_whole_mappings(dump_flags) ? MemorySource::kClone : MemorySource::kParts;
+}
+
+void validate_user_streams(const std::vector<UserStream>& streams) {
+    std::set<std::uint32_t> types;
+    for (const UserStream& stream : streams) {
+        if (stream.type <= kLastReservedStream) {
+            throw Error::invalid_argument("stream type " + std::to_string(stream.type) +
+                                          " is reserved; those of a user lie above 0xffff");
+        }
+        if (!types.insert(stream.type).second) {
+            throw Error::invalid_argument("stream type " + std::to_string(stream.type) +
+                                          " is given twice");
+        }
+    }
 }
 
 void require_captured(std::uint64_t dump_flags, std::uint32_t captured_flags, MemorySource memory) {
     std::uint32_t missing = capture_flags_for_dump(dump_flags) & ~captured_flags;
-    // Stacks alone, or a target that stands still, serve as a clone does.
+    // Parts that were copied in the stop, or a target that stands still, serve as a clone does.
     const bool has_memory =
         memory == MemorySource::kClone || memory == MemorySource::kLive ||
-        (memory == MemorySource::kStacks && memory_for_dump(dump_flags) == MemorySource::kStacks);
+        (memory == MemorySource::kParts && memory_for_dump(dump_flags) == MemorySource::kParts);
     if (has_memory) missing &= ~CaptureFlags::VA_CLONE;
     if (missing != 0) {
         throw Error::invalid_argument("the snapshot lacks what this dump needs; capture with " +

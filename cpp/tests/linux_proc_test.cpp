@@ -39,6 +39,24 @@ TEST_CASE("maps: names with spaces, escapes and torn lines") {
     CHECK(parse_maps("").empty());
 }
 
+TEST_CASE("maps: folders go, names and all else stay") {
+    CHECK(without_folders("1000-2000 r-xp 00000000 08:11 42    /home/a b/lib.so (deleted)\n"
+                          "3000-4000 rw-p 00000000 00:00 0     [heap]\n"
+                          "5000-6000 rw-p 00000000 00:00 0 \n"
+                          "7000-8000 rw-p 00000000 00:00 0 /torn/li") ==
+          "1000-2000 r-xp 00000000 08:11 42    lib.so (deleted)\n"
+          "3000-4000 rw-p 00000000 00:00 0     [heap]\n"
+          "5000-6000 rw-p 00000000 00:00 0 \n"
+          "7000-8000 rw-p 00000000 00:00 0 li");
+    CHECK(without_folders("").empty());
+}
+
+TEST_CASE("credentials: the lines of status that say who a process is") {
+    const std::string text =
+        credentials(-1, "Name:\tx\nUid:\t1\t2\t3\t4\nCapEff:\t00ff\nVmRSS:\t1 kB\n");
+    CHECK(text == "Uid:\t1\t2\t3\t4\nCapEff:\t00ff\n");
+}
+
 TEST_CASE("smaps: resident bytes and flags go to their mapping") {
     const auto maps = parse_maps(
         "1000-3000 rw-p 00000000 00:00 0 [heap]\nSize: 8 kB\nRss:                   4 kB\nVmFlags: "

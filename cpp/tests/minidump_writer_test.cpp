@@ -195,6 +195,110 @@ TEST_CASE("writer: threads, names, and a thread without registers") {
     CHECK(w.file.at<raw::MINIDUMP_THREAD_INFO>(infos.Rva + 76).DumpFlags == 0x10);
 }
 
+TEST_CASE("writer: extended state of the features that a thread uses") {
+    Contents c = contents(MiniDumpType::WITH_AVX_XSTATE_CONTEXT);
+    c.xstate = {{2, 576, 256}, {9, 2688, 8}, {18, 2816, 8192}};
+    auto contexts = std::make_shared<ContextTable>(*c.contexts);
+    contexts->xsave_stride = 11008;
+    contexts->xsave.resize(2 * contexts->xsave_stride);
+    const std::uint64_t used = 0x7 | 1 << 9;
+    std::memcpy(contexts->xsave.data() + 512, &used, sizeof used);
+    contexts->xsave[576] = std::byte{0xab};
+    c.contexts = contexts;
+    Written w;
+    w.write(c);
+    const auto list = w.stream(raw::ThreadListStream);
+    const auto first = w.file.at<raw::MINIDUMP_THREAD>(list.Rva + 4).ThreadContext;
+    // Up to the protection keys; the tiles, which nobody uses, are left out.
+    CHECK(first.DataSize == 1232 + 64 + (2696 - 512));
+    CHECK(w.file.at<raw::Amd64Context>(first.Rva).ContextFlags == 0x40);
+    const auto extension = w.file.at<raw::CONTEXT_EX>(first.Rva + 1232);
+    CHECK(extension.All.Offset == -1232);
+    CHECK(extension.All.Length == first.DataSize);
+    CHECK(extension.XState.Offset == 64);
+    CHECK(extension.XState.Length == 2696 - 512);
+    CHECK(w.file.at<std::uint64_t>(first.Rva + 1296) == used);
+    CHECK(w.file.at<std::byte>(first.Rva + 1296 + 576 - 512) == std::byte{0xab});
+    const auto second = w.file.at<raw::MINIDUMP_THREAD>(list.Rva + 52).ThreadContext;
+    CHECK(second.DataSize == 1232);  // no registers, no state
+    const auto misc = w.stream(raw::MiscInfoStream);
+    const auto info = w.file.at<raw::MINIDUMP_MISC_INFO_5>(misc.Rva);
+    CHECK(misc.DataSize == sizeof info);
+    CHECK(info.XStateData.EnabledFeatures == (0x7 | 1 << 9));
+    CHECK(info.XStateData.Features[9].Offset == 2688);
+    CHECK(info.XStateData.Features[18].Size == 0);
+}
+
+TEST_CASE("writer: of a filtered stack only pointers are left") {
+    Contents c = contents(MiniDumpType::FILTER_MEMORY);
+    c.filtered = {{kStack + 4, 0x1000}};
+    Written w;
+    // Every word of the pattern's first page is the same; it points into the one range.
+    std::uint64_t word = 0;
+    std::memset(&word, static_cast<int>(Pattern::value(kStack)), sizeof word);
+    SUBCASE("kept") {
+        c.pointed_to = {{word, 1}};
+    }
+    SUBCASE("wiped") {
+        c.pointed_to = {{word + 1, 1}};
+    }
+    w.write(c);
+    const auto stack =
+        w.file.at<raw::MINIDUMP_MEMORY_DESCRIPTOR>(w.stream(raw::MemoryListStream).Rva + 4 + 16);
+    REQUIRE(stack.StartOfMemoryRange == kStack);
+    const bool kept = c.pointed_to[0].address == word;
+    CHECK(w.file.at<std::uint32_t>(stack.Memory.Rva) == static_cast<std::uint32_t>(word));
+    CHECK(w.file.at<std::uint32_t>(stack.Memory.Rva + 4) == 0);  // half a word is no pointer
+    CHECK(w.file.at<std::uint64_t>(stack.Memory.Rva + 8) == (kept ? word : 0));
+    CHECK(w.file.at<std::uint64_t>(stack.Memory.Rva + 0x1008) != 0);
+}
+
+TEST_CASE("writer: heaps may be larger than a MemoryList reaches") {
+    Written w;
+    w.write(contents(MiniDumpType::WITH_PRIVATE_READ_WRITE_MEMORY));
+    CHECK(w.stream(raw::Memory64ListStream).DataSize == 16 + 2 * 16);
+    CHECK(w.stream(raw::MemoryListStream).DataSize == 0);
+}
+
+TEST_CASE("writer: paths, object names, counters") {
+    Contents c = contents(MiniDumpType::FILTER_MODULE_PATHS | MiniDumpType::FILTER_TRIAGE |
+                          MiniDumpType::WITH_HANDLE_DATA);
+    auto handles = std::make_shared<HandleTable>();
+    HandleRow row;
+    row.handle = 3;
+    row.type_name = "File";
+    row.object_name = "/home/somebody/secret";
+    handles->append(row);
+    c.handles = handles;
+    c.process.working_set_size = 0x5000;
+    c.process.page_faults = 7;
+    c.system_memory = SystemMemory{4096, 8 * 4096, 4 * 4096, 3 * 4096, 16 * 4096, 4096};
+    Written w;
+    w.write(c);
+    const auto module =
+        w.file.at<raw::MINIDUMP_MODULE>(w.stream(raw::ModuleListStream).Rva + 4).ModuleNameRva;
+    CHECK(w.file.at<std::uint32_t>(module) == 2);  // the one letter of its name
+    const auto handle =
+        w.file.at<raw::MINIDUMP_HANDLE_DESCRIPTOR>(w.stream(raw::HandleDataStream).Rva + 16);
+    CHECK(w.text(handle.TypeNameRva) == "File");
+    CHECK(handle.ObjectNameRva == 0);
+    const auto counters =
+        w.file.at<raw::MINIDUMP_PROCESS_VM_COUNTERS_2>(w.stream(raw::ProcessVmCountersStream).Rva);
+    CHECK(counters.WorkingSetSize == 0x5000);
+    CHECK(counters.PageFaultCount == 7);
+    const auto memory =
+        w.file.at<raw::MINIDUMP_SYSTEM_MEMORY_INFO_1>(w.stream(raw::SystemMemoryInfoStream).Rva);
+    CHECK(memory.BasicInfo.NumberOfPhysicalPages == 8);
+    CHECK(memory.BasicPerfInfo.CommitLimit == 16);
+}
+
+TEST_CASE("writer: a stream of a user must not be one of ours") {
+    Contents c = contents(0);
+    c.streams = {{0x20000, "mine"}, {raw::MiscInfoStream, "not mine"}};
+    Written w;
+    CHECK_THROWS_AS(w.write(c), const Error&);
+}
+
 TEST_CASE("writer: modules with their build ids") {
     Written w;
     w.write(contents(0));

@@ -34,21 +34,30 @@ TEST_CASE("policy: a dump adds what it needs") {
 }
 
 TEST_CASE("policy: what needs little memory needs no clone") {
-    CHECK(memory_for_dump(0x1804) == MemorySource::kStacks);
+    CHECK(memory_for_dump(0x1804) == MemorySource::kParts);
+    CHECK(memory_for_dump(MiniDumpType::WITH_DATA_SEGS | MiniDumpType::WITH_MODULE_HEADERS) ==
+          MemorySource::kParts);
     CHECK(memory_for_dump(MiniDumpType::WITH_FULL_MEMORY) == MemorySource::kClone);
     CHECK(memory_for_dump(MiniDumpType::WITH_PRIVATE_READ_WRITE_MEMORY) == MemorySource::kClone);
 }
 
 TEST_CASE("policy: what is missing is named") {
     CHECK(refusal(0, CaptureFlags::DOCUMENTED, MemorySource::kClone).empty());
-    CHECK(refusal(0, 0x180, MemorySource::kStacks).empty());
+    CHECK(refusal(0, 0x180, MemorySource::kParts).empty());
     CHECK(refusal(2, 0x1980, MemorySource::kLive).empty());
-    CHECK(refusal(2, 0x1980, MemorySource::kStacks).find("CaptureFlags.VA_CLONE") !=
+    CHECK(refusal(2, 0x1980, MemorySource::kParts).find("CaptureFlags.VA_CLONE") !=
           std::string::npos);
     const std::string text = refusal(MiniDumpType::WITH_HANDLE_DATA, 0x181, MemorySource::kClone);
     CHECK(text.find("CaptureFlags.HANDLES | CaptureFlags.HANDLE_NAME_INFORMATION") !=
           std::string::npos);
     CHECK(text.find("THREADS") == std::string::npos);
+}
+
+TEST_CASE("policy: streams of a user") {
+    CHECK_NOTHROW(validate_user_streams({}));
+    CHECK_NOTHROW(validate_user_streams({{0x10000, "a"}, {0xffffffff, ""}}));
+    CHECK_THROWS_AS(validate_user_streams({{0xffff, "a"}}), const Error&);
+    CHECK_THROWS_AS(validate_user_streams({{0x10000, "a"}, {0x10000, "b"}}), const Error&);
 }
 
 TEST_CASE("policy: a detail needs its base") {

@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -118,13 +119,23 @@ struct Attempt {
 Attempt try_once(Context& context, std::uint64_t flags, const DumpOptions& options) {
     const std::u16string text =
         options.comment ? utf8_to_utf16(*options.comment) : std::u16string();
-    raw::MINIDUMP_USER_STREAM<Pointer> comment{};
-    comment.Type = minidump::raw::CommentStreamW;
-    comment.BufferSize = static_cast<std::uint32_t>((text.size() + 1) * sizeof(char16_t));
-    comment.Buffer = reinterpret_cast<Pointer>(text.c_str());
+    std::vector<raw::MINIDUMP_USER_STREAM<Pointer>> own;
+    const auto add = [&](std::uint32_t type, const void* bytes, std::size_t size) {
+        raw::MINIDUMP_USER_STREAM<Pointer> stream{};
+        stream.Type = type;
+        stream.BufferSize = static_cast<std::uint32_t>(size);
+        stream.Buffer = reinterpret_cast<Pointer>(bytes);
+        own.push_back(stream);
+    };
+    if (options.comment) {
+        add(minidump::raw::CommentStreamW, text.c_str(), (text.size() + 1) * sizeof(char16_t));
+    }
+    for (const UserStream& stream : options.streams) {
+        add(stream.type, stream.bytes.data(), stream.bytes.size());
+    }
     raw::MINIDUMP_USER_STREAM_INFORMATION<Pointer> streams{};
-    streams.UserStreamCount = 1;
-    streams.UserStreamArray = reinterpret_cast<Pointer>(&comment);
+    streams.UserStreamCount = static_cast<std::uint32_t>(own.size());
+    streams.UserStreamArray = reinterpret_cast<Pointer>(own.data());
     raw::MINIDUMP_CALLBACK_INFORMATION<Pointer> information{};
     information.CallbackRoutine = reinterpret_cast<Pointer>(&callback);
     information.CallbackParam = reinterpret_cast<Pointer>(&context);
@@ -138,7 +149,7 @@ Attempt try_once(Context& context, std::uint64_t flags, const DumpOptions& optio
                      reinterpret_cast<HANDLE>(context.file.native_handle()),
                      static_cast<int>(flags),
                      nullptr,
-                     options.comment ? &streams : nullptr,
+                     own.empty() ? nullptr : &streams,
                      &information) != FALSE;
     if (!out.done) out.error = ::GetLastError();
     return out;
@@ -260,6 +271,16 @@ DumpReport write_dump(const DumpSource& source,
         }
     }
     note_flags(options.flags, flags, report.diagnostics);
+    if (options.environment && (flags & MiniDumpType::WITH_PROCESS_THREAD_DATA) == 0) {
+        report.diagnostics.push_back({Severity::kWarning,
+                                      "environment_not_kept",
+                                      "on Windows the environment lies in the memory that "
+                                      "MiniDumpType.WITH_PROCESS_THREAD_DATA adds",
+                                      "MiniDumpWriteDump",
+                                      ErrorDomain::kNone,
+                                      0,
+                                      0});
+    }
     return report;
 }
 

@@ -62,7 +62,7 @@ WindowsSnapshot::WindowsSnapshot(const CaptureOptions& options) : options_(optio
     validate_capture_flags(options.flags);
     source_ = options.memory;
     // MiniDumpWriteDump takes memory from the clone alone, stacks included.
-    if (source_ == MemorySource::kStacks) source_ = MemorySource::kClone;
+    if (source_ == MemorySource::kParts) source_ = MemorySource::kClone;
     if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE)) {
         source_ = MemorySource::kClone;
     }

@@ -28,10 +28,12 @@ from snapcore.flags import (
     ProcessFlags,
     ThreadFlags,
 )
+from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
 
 __all__ = [
+    "PRESETS",
     "AccessDenied",
     "CaptureFlags",
     "ContextFlags",

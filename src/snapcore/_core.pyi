@@ -68,6 +68,8 @@ class DumpJob:
         method: int,
         overwrite: bool,
         comment: bytes | str | None,
+        streams: dict[int, bytes],
+        environment: bool,
         timeout_ns: int | None,
         max_pause_ns: int,
         shared_budget: int,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from snapcore import _core
 from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
+from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
 from snapcore.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Progress = Callable[[int, int, str], object]
@@ -149,6 +150,22 @@ def _file(path: Path) -> bytes:
         message = "the path holds a NUL character"
         raise ValueError(message)
     return raw
+
+
+def _dump_flags(flags: int | str) -> int:
+    if not isinstance(flags, str):
+        return _integer(flags, "flags", 0, 2**32 - 1)
+    if flags not in PRESETS:
+        message = f"flags must be a MiniDumpType or one of {', '.join(PRESETS)}, not {flags!r}"
+        raise ValueError(message)
+    return int(PRESETS[flags])
+
+
+def _streams(streams: Mapping[int, bytes] | None) -> dict[int, bytes]:
+    return {
+        _integer(type_, "stream type", 0, 2**32 - 1): bytes(content)
+        for type_, content in (streams or {}).items()
+    }
 
 
 def _outcome(raw: dict[str, Any]) -> DumpResult:
@@ -318,13 +335,15 @@ def system_handles() -> Table:
 def dump(
     pid: int,
     path: Path,
-    flags: int = MiniDumpType.NORMAL,
+    flags: int | str = MiniDumpType.NORMAL,
     *,
     capture: int | None = None,
     method: str = "snapshot",
     overwrite: bool = False,
     progress: Progress | None = None,
     comment: str | None = None,
+    streams: Mapping[int, bytes] | None = None,
+    environment: bool = False,
     timeout: float | None = None,
     max_pause: float = 1.0,
     live_fallback: bool = False,
@@ -338,8 +357,9 @@ def dump(
         Process id.
     path : path
         The file; it appears whole or not at all, readable by its owner alone.
-    flags : MiniDumpType or int
-        What the file holds. The capture flags that it needs are added.
+    flags : MiniDumpType, int or str
+        What the file holds; a name is one of ``snapcore.PRESETS`` (``"mini"``, ``"triage"``,
+        ``"heap"``, ``"full"``). The capture flags that it needs are added.
     capture : CaptureFlags or int, optional
         What to capture besides; with it, a clone is made even where stacks would do.
     method : {"snapshot", "live", "auto"}
@@ -352,6 +372,11 @@ def dump(
         Called with ``(done, total, phase)`` in the calling thread, bytes of memory.
     comment : str, optional
         Text kept in the file.
+    streams : mapping of int to bytes, optional
+        Streams of your own by their type, which lies above 0xffff.
+    environment : bool
+        Linux: keep the environment of the target, which may hold secrets, in a stream. On Windows
+        it lies in the memory that ``WITH_PROCESS_THREAD_DATA`` adds.
     timeout : float, optional
         Seconds for the whole call.
     max_pause : float
@@ -392,6 +417,8 @@ def dump(
         overwrite=overwrite,
         progress=progress,
         comment=comment,
+        streams=streams,
+        environment=environment,
         timeout=timeout,
         max_pause=max_pause,
         live_fallback=live_fallback,
@@ -402,11 +429,13 @@ def dump(
 def dump_snapshot(
     native: _core.Snapshot,
     path: Path,
-    flags: int,
+    flags: int | str,
     *,
     overwrite: bool,
     progress: Progress | None,
     comment: str | None,
+    streams: Mapping[int, bytes] | None,
+    environment: bool,
     timeout: float | None,
 ) -> DumpResult:
     return _dump(
@@ -419,6 +448,8 @@ def dump_snapshot(
         overwrite=overwrite,
         progress=progress,
         comment=comment,
+        streams=streams,
+        environment=environment,
         timeout=timeout,
         max_pause=1.0,
         live_fallback=False,
@@ -430,13 +461,15 @@ def _dump(
     snapshot: _core.Snapshot | None,
     pid: int,
     path: Path,
-    flags: int,
+    flags: int | str,
     capture_flags: int | None,
     method: str,
     *,
     overwrite: bool,
     progress: Progress | None,
     comment: str | None,
+    streams: Mapping[int, bytes] | None,
+    environment: bool,
     timeout: float | None,
     max_pause: float,
     live_fallback: bool,
@@ -445,12 +478,14 @@ def _dump(
     job = _core.DumpJob(
         pid=pid,
         path=_file(path),
-        dump_flags=_integer(flags, "flags", 0, 2**32 - 1),
+        dump_flags=_dump_flags(flags),
         capture_flags=capture_flags,
         context_flags=int(ContextFlags.ALL),
         method=_METHODS.index(method),
         overwrite=bool(overwrite),
         comment=None if comment is None else comment.encode("utf-8", "surrogateescape"),
+        streams=_streams(streams),
+        environment=bool(environment),
         timeout_ns=None if timeout is None else _nanoseconds(timeout, "timeout"),
         max_pause_ns=_nanoseconds(max_pause, "max_pause"),
         shared_budget=0,

@@ -16,7 +16,7 @@ from snapcore.flags import CaptureFlags
 from snapcore.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -360,11 +360,13 @@ class Snapshot:
     def dump(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        flags: int = 0,
+        flags: int | str = 0,
         *,
         overwrite: bool = False,
         progress: Callable[[int, int, str], object] | None = None,
         comment: str | None = None,
+        streams: Mapping[int, bytes] | None = None,
+        environment: bool = False,
         timeout: float | None = None,
     ) -> DumpResult:
         """Write a minidump of this snapshot, as often as wanted.
@@ -373,14 +375,18 @@ class Snapshot:
         ----------
         path : path
             The file; it appears whole or not at all, readable by its owner alone.
-        flags : MiniDumpType or int
-            What it holds.
+        flags : MiniDumpType, int or str
+            What it holds, or the name of one of ``snapcore.PRESETS``.
         overwrite : bool
             Replace an existing file.
         progress : callable, optional
             Called with ``(done, total, phase)`` in the calling thread, bytes of memory.
         comment : str, optional
             Text kept in the file.
+        streams : mapping of int to bytes, optional
+            Streams of your own by their type, which lies above 0xffff.
+        environment : bool
+            Linux: keep the environment of the target, which may hold secrets.
         timeout : float, optional
             Seconds for the whole call.
 
@@ -407,6 +413,8 @@ class Snapshot:
             overwrite=overwrite,
             progress=progress,
             comment=comment,
+            streams=streams,
+            environment=environment,
             timeout=timeout,
         )
 

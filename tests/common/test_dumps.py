@@ -10,12 +10,13 @@ import platform
 import subprocess
 import sys
 
+import minidump_file as md
 import pytest
 from minidump.minidumpfile import MinidumpFile
-from support import wait_until
+from support import WINDOWS, wait_until
 
 import snapcore
-from snapcore import CaptureFlags, MiniDumpType
+from snapcore import PRESETS, CaptureFlags, MiniDumpType
 
 FULL = (
     MiniDumpType.WITH_FULL_MEMORY
@@ -72,6 +73,46 @@ def test_a_normal_dump_has_stacks_and_little_more(facts, tmp_path, parse):
     reader = parse(path).get_reader()
     assert reader.read(facts.facts["sentinels"]["stack sentinel"], len(text)) == text
     assert result.handles == 0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_the_same_flags_everywhere(facts, tmp_path, preset):
+    path = tmp_path / "a.dmp"
+    result = snapcore.dump(facts.pid, path, preset)
+    assert result.flags == PRESETS[preset]
+    file = md.MinidumpFile(path)
+    assert file.flags == PRESETS[preset]
+    least = {md.THREAD_LIST, md.MODULE_LIST, md.SYSTEM_INFO, md.HANDLE_DATA}
+    assert least <= set(file.streams)
+    assert (md.MEMORY_INFO_LIST in file.streams) == (preset in ("heap", "full"))
+    assert (md.MEMORY64_LIST in file.streams) == (preset in ("heap", "full"))
+    assert result.threads >= 3
+    assert result.handles > 0
+    heap = file.text(facts.facts["sentinels"]["heap sentinel"])
+    assert (heap == "snapcore: heap sentinel") == (preset in ("heap", "full"))
+    assert all(d.severity == "info" for d in result.diagnostics)
+
+
+def test_streams_of_a_user_and_a_comment(facts, tmp_path):
+    path = tmp_path / "a.dmp"
+    snapcore.dump(facts.pid, path, streams={0x10000: b"mine", 0x20000: b"\0\1"}, comment="hello")
+    streams = md.MinidumpFile(path).streams
+    assert streams[0x10000] == b"mine"
+    assert streams[0x20000] == b"\0\1"
+    assert streams[md.COMMENT_W].decode("utf-16-le") == "hello\0"
+    with pytest.raises(ValueError, match="reserved"):
+        snapcore.dump(facts.pid, path, streams={7: b"x"}, overwrite=True)
+
+
+def test_the_environment_is_opt_in(facts, tmp_path):
+    path = tmp_path / "a.dmp"
+    result = snapcore.dump(facts.pid, path, environment=True)
+    if WINDOWS:
+        assert "environment_not_kept" in {d.code for d in result.diagnostics}
+        return
+    assert b"PATH=" in md.MinidumpFile(path).streams[md.LINUX_ENVIRON]
+    snapcore.dump(facts.pid, path, overwrite=True)
+    assert b"PATH=" not in path.read_bytes()
 
 
 def test_an_existing_file_is_kept(facts, tmp_path):

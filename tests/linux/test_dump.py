@@ -257,7 +257,7 @@ def test_the_command(start, tmp_path):
     said = json.loads(done.stdout)
     assert said["path"] == str(path)
     assert said["pid"] == target.pid
-    assert said["flags"] == 0x1806
+    assert said["flags"] == snapcore.PRESETS["full"]
     assert said["file_size"] == path.stat().st_size
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 1

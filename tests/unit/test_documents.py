@@ -8,7 +8,7 @@ import re
 import pytest
 from support import ROOT
 
-from snapcore import CaptureFlags, MiniDumpType
+from snapcore import PRESETS, CaptureFlags, MiniDumpType
 
 API = (ROOT / "docs" / "windows-api.md").read_text(encoding="utf-8")
 
@@ -18,6 +18,27 @@ def test_every_flag_is_in_the_table(kind):
     words = set(re.findall(r"\w+", API))
     left_out = {"NONE", "DOCUMENTED", "DEFAULT"}
     assert {name for name in kind.__members__ if name not in left_out} <= words
+
+
+def test_every_dump_flag_has_a_row():
+    page = (ROOT / "docs" / "dump-flags.md").read_text(encoding="utf-8")
+    rows = {
+        name
+        for row in re.findall(r"^\| (`[A-Z].*?) \|", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert rows == set(MiniDumpType.__members__)
+
+
+def test_presets_are_those_of_the_page():
+    page = (ROOT / "docs" / "dump-flags.md").read_text(encoding="utf-8")
+    said = {}
+    for name, text in re.findall(r"^\| `([a-z]+)` \| (.+?) \|", page, re.MULTILINE):
+        said[name] = MiniDumpType.NORMAL
+        for flag in re.findall(r"`(\w+)`", text):
+            said[name] |= MiniDumpType[flag]
+    said["triage"] |= said["mini"]
+    assert said == dict(PRESETS)
 
 
 def test_every_test_that_is_named_exists():

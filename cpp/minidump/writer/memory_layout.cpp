@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "generated/flags.h"
+#include "snapshot/policy.h"
 
 namespace snapcore::minidump {
 namespace {
@@ -23,7 +23,7 @@ const PlacedRange* range_with(const std::vector<PlacedRange>& ranges, std::uint6
 
 // Ranges with stacks come first: a thread's stack is pointed to by a 32-bit offset. The least one
 // comes last: some readers miss the last of several ranges.
-std::vector<Range> order_of_full_dump(const Contents& contents) {
+std::vector<Range> order_of_wide_dump(const Contents& contents) {
     std::vector<PlacedRange> all;
     for (const MemoryRange& memory : contents.memory) all.push_back({memory.range, 0});
     std::vector<bool> has_stack(all.size());
@@ -50,10 +50,11 @@ std::vector<Range> order_of_full_dump(const Contents& contents) {
 }  // namespace
 
 MemoryLayout::MemoryLayout(const Contents& contents)
-    : full_((contents.flags & MiniDumpType::WITH_FULL_MEMORY) != 0) {
-    if (full_) {
+    // Such a dump may be larger than the 4 GiB that a MemoryList reaches.
+    : wide_(holds_whole_mappings(contents.flags)) {
+    if (wide_) {
         // Memory64List has one offset for all: ranges follow each other without a gap.
-        for (const Range& range : order_of_full_dump(contents)) place(range, 1);
+        for (const Range& range : order_of_wide_dump(contents)) place(range, 1);
     } else {
         for (const MemoryRange& memory : contents.memory) {
             for (std::uint64_t done = 0; done < memory.range.size; done += kMostInMemoryList) {

@@ -20,7 +20,8 @@ class MemoryLayout {
 public:
     explicit MemoryLayout(const Contents& contents);
 
-    bool full() const { return full_; }
+    // Memory64List, which has 64-bit sizes, rather than MemoryList.
+    bool wide() const { return wide_; }
     // In the order of the file.
     const std::vector<PlacedRange>& ranges() const { return ranges_; }
     std::uint64_t size() const { return size_; }  // of the file's memory, alignment included
@@ -33,7 +34,7 @@ public:
 private:
     void place(const Range& range, std::uint64_t alignment);
 
-    bool full_;
+    bool wide_;
     std::vector<PlacedRange> ranges_;
     std::vector<PlacedRange> by_address_;
     std::uint64_t size_ = 0;

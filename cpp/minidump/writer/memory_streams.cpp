@@ -46,7 +46,7 @@ void add_memory_list64(Metadata& out, const MemoryLayout& layout) {
 }  // namespace
 
 void add_memory_list(Metadata& out, const MemoryLayout& layout) {
-    if (layout.full()) {
+    if (layout.wide()) {
         add_memory_list64(out, layout);
     } else {
         add_memory_list32(out, layout);
@@ -58,7 +58,7 @@ void add_memory_info_list(Metadata& out, const Contents& contents, const MemoryL
     // A region is split where a range of memory begins or ends in it: some readers look ranges up
     // by the base of their region.
     std::vector<std::uint64_t> cuts;
-    if (layout.full()) {
+    if (layout.wide()) {
         for (const PlacedRange& placed : layout.by_address()) {
             cuts.push_back(placed.range.address);
             cuts.push_back(placed.range.end());

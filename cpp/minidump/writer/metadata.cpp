@@ -66,6 +66,13 @@ raw::RVA Metadata::string(const std::string& utf8) {
 }
 
 void Metadata::add_stream(std::uint32_t type, raw::RVA at, std::size_t size) {
+    // Readers refuse a file with the same stream twice.
+    for (const raw::MINIDUMP_DIRECTORY& entry : directory_) {
+        if (entry.StreamType == type) {
+            throw Error::invalid_argument("stream type " + std::to_string(type) +
+                                          " is one that snapcore itself writes");
+        }
+    }
     directory_.push_back({type, {narrow(size, "its streams"), at}});
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "generated/flags.h"
 #include "minidump/writer/streams.h"
 
 namespace snapcore::minidump {
@@ -48,9 +49,14 @@ void add_system_info(Metadata& out, const Contents& contents) {
     out.add_stream(raw::SystemInfoStream, at, sizeof info);
 }
 
-void add_misc_info(Metadata& out, const Contents& contents) {
-    raw::MINIDUMP_MISC_INFO_4 info{};
-    info.SizeOfInfo = sizeof info;
+void add_misc_info(Metadata& out, const Contents& contents, const XstateLayout& xstate) {
+    // The fifth version says where the extended state lies in a context: only where there is one.
+    const std::size_t size =
+        xstate.size() == 0 ? sizeof(raw::MINIDUMP_MISC_INFO_4) : sizeof(raw::MINIDUMP_MISC_INFO_5);
+    raw::MINIDUMP_MISC_INFO_5 whole{};
+    raw::MINIDUMP_MISC_INFO_4& info = whole.Version4;
+    whole.XStateData = xstate.configuration();
+    info.SizeOfInfo = static_cast<std::uint32_t>(size);
     info.Flags1 = raw::MINIDUMP_MISC1_PROCESS_ID | raw::MINIDUMP_MISC1_PROCESS_TIMES |
                   raw::MINIDUMP_MISC4_BUILDSTRING;
     info.ProcessId = contents.pid;
@@ -64,9 +70,8 @@ void add_misc_info(Metadata& out, const Contents& contents) {
     }
     copy_text(info.BuildString, contents.system.os_text);
     copy_text(info.DbgBldStr, "snapcore");
-    const raw::RVA at = out.reserve(sizeof info);
-    out.write(at, info);
-    out.add_stream(raw::MiscInfoStream, at, sizeof info);
+    out.add_stream(
+        raw::MiscInfoStream, out.append(std::as_bytes(std::span(&whole, 1)).first(size)), size);
 }
 
 void add_module_list(Metadata& out, const Contents& contents) {
@@ -81,7 +86,10 @@ void add_module_list(Metadata& out, const Contents& contents) {
             std::min<std::uint64_t>(modules.size.at(row).value_or(0), 0xffffffff));
         module.CheckSum = modules.checksum.at(row).value_or(0);
         module.TimeDateStamp = modules.timestamp.at(row).value_or(0);
-        module.ModuleNameRva = out.string(modules.path.at(row).value_or(""));
+        std::string path = modules.path.at(row).value_or("");
+        if ((contents.flags & MiniDumpType::FILTER_MODULE_PATHS) != 0)
+            path.erase(0, path.rfind('/') + 1);
+        module.ModuleNameRva = out.string(path);
         if (row < contents.build_ids.size() && !contents.build_ids[row].empty()) {
             const std::string& id = contents.build_ids[row];
             const raw::RVA cv = out.reserve(4 + id.size());
@@ -108,7 +116,10 @@ void add_handle_data(Metadata& out, const Contents& contents) {
         raw::MINIDUMP_HANDLE_DESCRIPTOR handle{};
         handle.Handle = handles.handle.at(row).value_or(0);
         if (const auto name = handles.type_name.at(row)) handle.TypeNameRva = out.string(*name);
-        if (const auto name = handles.object_name.at(row)) handle.ObjectNameRva = out.string(*name);
+        const auto name = handles.object_name.at(row);
+        // A triage dump names no user's files.
+        if (name && (contents.flags & MiniDumpType::FILTER_TRIAGE) == 0)
+            handle.ObjectNameRva = out.string(*name);
         handle.Attributes = handles.attributes.at(row).value_or(0);
         handle.GrantedAccess = handles.granted_access.at(row).value_or(0);
         handle.HandleCount = handles.handle_count.at(row).value_or(0);
@@ -124,6 +135,46 @@ void add_comment(Metadata& out, const Contents& contents) {
     text += u'\0';
     const auto bytes = std::as_bytes(std::span(text));
     out.add_stream(raw::CommentStreamW, out.append(bytes), bytes.size());
+}
+
+void add_vm_counters(Metadata& out, const Contents& contents) {
+    const ProcessInfo& process = contents.process;
+    if (!process.working_set_size || (contents.flags & MiniDumpType::WITHOUT_OPTIONAL_DATA) != 0)
+        return;
+    raw::MINIDUMP_PROCESS_VM_COUNTERS_2 info{};
+    info.Revision = 2;
+    info.Flags = raw::MINIDUMP_PROCESS_VM_COUNTERS | raw::MINIDUMP_PROCESS_VM_COUNTERS_VIRTUALSIZE |
+                 raw::MINIDUMP_PROCESS_VM_COUNTERS_EX | raw::MINIDUMP_PROCESS_VM_COUNTERS_EX2;
+    info.PageFaultCount = static_cast<std::uint32_t>(process.page_faults.value_or(0));
+    info.PeakWorkingSetSize = process.peak_working_set_size.value_or(0);
+    info.WorkingSetSize = *process.working_set_size;
+    info.PeakVirtualSize = process.peak_virtual_size.value_or(0);
+    info.VirtualSize = process.virtual_size.value_or(0);
+    info.PagefileUsage = info.PrivateUsage = process.private_usage.value_or(0);
+    info.PrivateWorkingSetSize = info.PrivateUsage - process.pagefile_usage.value_or(0);
+    info.SharedCommitUsage = process.shared_usage.value_or(0);
+    out.add_stream(
+        raw::ProcessVmCountersStream, out.append(std::as_bytes(std::span(&info, 1))), sizeof info);
+}
+
+void add_system_memory(Metadata& out, const Contents& contents) {
+    if (!contents.system_memory || contents.system_memory->page_size == 0) return;
+    const SystemMemory& memory = *contents.system_memory;
+    const auto pages = [&](std::uint64_t bytes) { return bytes / memory.page_size; };
+    raw::MINIDUMP_SYSTEM_MEMORY_INFO_1 info{};
+    info.Revision = 1;
+    info.Flags = raw::MINIDUMP_SYSMEMINFO1_BASICPERF;
+    info.BasicInfo.PageSize = static_cast<std::uint32_t>(memory.page_size);
+    info.BasicInfo.AllocationGranularity = info.BasicInfo.PageSize;
+    info.BasicInfo.NumberOfPhysicalPages =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(pages(memory.total), 0xffffffff));
+    info.BasicInfo.NumberOfProcessors = contents.system.processors;
+    info.FileCacheInfo.CurrentSize = memory.file_cache;
+    info.BasicPerfInfo.AvailablePages = pages(memory.available);
+    info.BasicPerfInfo.CommittedPages = pages(memory.committed);
+    info.BasicPerfInfo.CommitLimit = pages(memory.commit_limit);
+    out.add_stream(
+        raw::SystemMemoryInfoStream, out.append(std::as_bytes(std::span(&info, 1))), sizeof info);
 }
 
 void add_raw_streams(Metadata& out, const Contents& contents) {

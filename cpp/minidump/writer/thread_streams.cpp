@@ -24,6 +24,10 @@ public:
         if (row == rows_.end()) return {};
         return {table_.context(row->second), table_.context_size};
     }
+    // The XSAVE image of a thread that find() knows.
+    std::span<const std::byte> state(std::uint32_t tid) const {
+        return {table_.xsave.data() + rows_.at(tid) * table_.xsave_stride, table_.xsave_stride};
+    }
 
 private:
     const ContextTable& table_;
@@ -32,7 +36,10 @@ private:
 
 }  // namespace
 
-void add_thread_list(Metadata& out, const Contents& contents, const MemoryLayout& layout) {
+void add_thread_list(Metadata& out,
+                     const Contents& contents,
+                     const MemoryLayout& layout,
+                     const XstateLayout& xstate) {
     constexpr std::size_t kContextAlignment = 16;
     const ThreadTable& threads = *contents.threads;
     const ContextIndex contexts(*contents.contexts);
@@ -62,10 +69,15 @@ void add_thread_list(Metadata& out, const Contents& contents, const MemoryLayout
                 *offset);
         }
         // A thread without registers still gets a record: some readers refuse one of size 0.
-        const std::span<const std::byte> context = contexts.find(thread.ThreadId);
-        const std::size_t context_size = contents.contexts->context_size;
-        thread.ThreadContext = {static_cast<std::uint32_t>(context_size),
-                                context.empty() ? out.reserve(context_size, kContextAlignment)
+        std::span<const std::byte> context = contexts.find(thread.ThreadId);
+        std::vector<std::byte> extended;
+        if (!context.empty() && xstate.size() != 0) {
+            context = extended = xstate.extend(context, contexts.state(thread.ThreadId));
+        }
+        const std::size_t size_of_context =
+            context.empty() ? contents.contexts->context_size : context.size();
+        thread.ThreadContext = {static_cast<std::uint32_t>(size_of_context),
+                                context.empty() ? out.reserve(size_of_context, kContextAlignment)
                                                 : out.append(context, kContextAlignment)};
         if (context.empty()) {
             out.write(static_cast<raw::RVA>(thread.ThreadContext.Rva +

@@ -5,6 +5,7 @@
 #include "minidump/writer/memory_copy.h"
 #include "minidump/writer/memory_layout.h"
 #include "minidump/writer/soft_errors.h"
+#include "minidump/writer/stack_filter.h"
 #include "minidump/writer/streams.h"
 
 namespace snapcore::minidump {
@@ -35,10 +36,11 @@ DumpStats write_minidump(const Contents& contents,
     const MemoryLayout layout(contents);
     control.total_bytes = layout.bytes();
 
+    const XstateLayout xstate(contents);
     Metadata metadata;
     add_system_info(metadata, contents);
-    add_misc_info(metadata, contents);
-    add_thread_list(metadata, contents, layout);
+    add_misc_info(metadata, contents, xstate);
+    add_thread_list(metadata, contents, layout, xstate);
     add_thread_names(metadata, contents);
     if ((contents.flags & MiniDumpType::WITH_THREAD_INFO) != 0)
         add_thread_info_list(metadata, contents);
@@ -46,6 +48,8 @@ DumpStats write_minidump(const Contents& contents,
     if ((contents.flags & MiniDumpType::WITH_HANDLE_DATA) != 0) add_handle_data(metadata, contents);
     if ((contents.flags & MiniDumpType::WITH_FULL_MEMORY_INFO) != 0)
         add_memory_info_list(metadata, contents, layout);
+    add_vm_counters(metadata, contents);
+    add_system_memory(metadata, contents);
     add_comment(metadata, contents);
     add_raw_streams(metadata, contents);
     add_ranges(metadata, contents);
@@ -57,12 +61,16 @@ DumpStats write_minidump(const Contents& contents,
 
     file.set_size(base + layout.size());
     file.write(0, metadata.bytes());
-    const std::vector<Range> unreadable = copy_memory(layout, base, memory, file, control);
+    StackFilter filter(memory, contents.filtered, contents.pointed_to);
+    MemoryReader& source = contents.filtered.empty() ? memory : filter;
+    const std::vector<Range> unreadable = copy_memory(layout, base, source, file, control);
     const std::string text = soft_errors.text(unreadable);
     file.write(soft_errors.rva(), std::as_bytes(std::span(text)));
     // Last of all: a file that was cut off is no minidump.
     file.write(0, std::as_bytes(std::span(&raw::kSignature, 1)));
-    return count(contents, layout);
+    DumpStats stats = count(contents, layout);
+    for (const Range& range : unreadable) stats.unreadable_bytes += range.size;
+    return stats;
 }
 
 }  // namespace snapcore::minidump

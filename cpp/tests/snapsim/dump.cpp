@@ -18,7 +18,7 @@ namespace {
 constexpr LONG kNotImplemented = static_cast<LONG>(0x80004001);
 constexpr DWORD kPartialCopy = 0x8007012b, kCancelled = 0x800704c7, kNotFound = 0x80070490,
                 kInvalidHandle = 0x80070006, kInvalidArgument = 0x80070057, kFailed = 0x80004005;
-constexpr DWORD kFullMemory = 0x2, kHandleData = 0x4;
+constexpr DWORD kFullMemory = 0x2, kHandleData = 0x4, kPrivateReadWrite = 0x200;
 
 enum Kind : ULONG {
     kModule = 0,
@@ -359,7 +359,10 @@ private:
                 std::memcpy(&context, facts.context.data(), sizeof context);
                 row.stack_pointer = context.Rsp;
                 row.instruction_pointer = context.Rip;
-                if ((type_ & kFullMemory) == 0) add_stack(facts, context.Rsp);
+                // Stacks are private memory.
+                if ((type_ & (kFullMemory | kPrivateReadWrite)) == 0) {
+                    add_stack(facts, context.Rsp);
+                }
             }
             std::memcpy(contexts->records.data() + at + contexts->context_size,
                         &extension,
@@ -432,7 +435,10 @@ private:
             regions->append(row);
             const bool readable =
                 entry.State == MEM_COMMIT && (entry.Protect & (PAGE_NOACCESS | PAGE_GUARD)) == 0;
-            if ((type_ & kFullMemory) == 0 || !readable) continue;
+            const bool is_private = entry.Type == MEM_PRIVATE && entry.Protect == PAGE_READWRITE;
+            const bool wanted =
+                (type_ & kFullMemory) != 0 || ((type_ & kPrivateReadWrite) != 0 && is_private);
+            if (!wanted || !readable) continue;
             for (int pass = 0; pass < 2; ++pass) {
                 Call include(kIncludeRegion, snapshot_.pid, handle_);
                 include.out(0, *row.base)

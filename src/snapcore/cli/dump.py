@@ -17,6 +17,7 @@ import snapcore
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.target import find_process, process_name
 from snapcore.flags import CaptureFlags, MiniDumpType
+from snapcore.presets import PRESETS
 
 if TYPE_CHECKING:
     import argparse
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["DumpCommand", "parse_flags"]
 
-_DEFAULT_FLAGS = (
-    MiniDumpType.WITH_FULL_MEMORY
-    | MiniDumpType.WITH_HANDLE_DATA
-    | MiniDumpType.WITH_FULL_MEMORY_INFO
-    | MiniDumpType.WITH_THREAD_INFO
-)
+_DEFAULT_PRESET = "full"
+_PRESET_HELP = {
+    "mini": "stacks, threads, modules and handles",
+    "triage": "the same without what may be private: no paths, no names of files, no arguments, "
+    "and of the stacks only pointers",
+    "heap": "every private writable page",
+    "full": "all memory",
+}
 _SCHEMA = 1
 
 
@@ -99,12 +102,24 @@ class DumpCommand:
             metavar="FILE|DIR",
             help="file, or folder for snapcore-NAME.PID.UTC.dmp (default: the current folder)",
         )
+        content = parser.add_mutually_exclusive_group()
+        for preset, text in _PRESET_HELP.items():
+            default = " (default)" if preset == _DEFAULT_PRESET else ""
+            content.add_argument(
+                f"--{preset}",
+                dest="preset",
+                action="store_const",
+                const=preset,
+                default=_DEFAULT_PRESET,
+                help=f"{text}{default}",
+            )
+        content.add_argument(
+            "--flags", metavar="FLAGS", help="what else: MiniDumpType names or a number"
+        )
         parser.add_argument(
-            "--flags",
-            metavar="FLAGS",
-            default=hex(_DEFAULT_FLAGS),
-            help="MiniDumpType names or a number (default: %(default)s, "
-            "full-memory,handle-data,full-memory-info,thread-info)",
+            "--environment",
+            action="store_true",
+            help="keep the environment of the process, which may hold secrets (Linux)",
         )
         parser.add_argument(
             "--capture", metavar="FLAGS", help="CaptureFlags to capture besides what FLAGS need"
@@ -144,7 +159,11 @@ class DumpCommand:
         int
             The exit code.
         """
-        flags = parse_flags(MiniDumpType, arguments.flags)
+        flags = (
+            PRESETS[arguments.preset]
+            if arguments.flags is None
+            else parse_flags(MiniDumpType, arguments.flags)
+        )
         capture = (
             None if arguments.capture is None else parse_flags(CaptureFlags, arguments.capture)
         )
@@ -159,6 +178,7 @@ class DumpCommand:
                 overwrite=arguments.force,
                 progress=progress,
                 comment=arguments.comment,
+                environment=arguments.environment,
                 timeout=arguments.timeout,
                 max_pause=arguments.max_pause,
             )
