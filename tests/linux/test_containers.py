@@ -82,7 +82,7 @@ def build_id(path: Path) -> str:
     return found[1]
 
 
-def check_snapshot(target: Target, program: str) -> None:
+def check_snapshot(target: Target, program: str, file: Path | None = None) -> None:
     """All that a snapshot tells, and that its clone is gone afterwards."""
     names, links = thread_names(target), descriptors(target.pid)
     with snapcore.capture(target.pid) as snap:
@@ -103,7 +103,7 @@ def check_snapshot(target: Target, program: str) -> None:
     pidfd = [h for h in map(handles.row, range(len(handles))) if h["type_name"] == "PidFd"]
     assert [h["target_pid"] for h in pidfd] == [target.pid]
     assert modules["path"][0] == program
-    assert modules.row(0)["code_id"] == build_id(programs() / "facts_target")
+    assert modules.row(0)["code_id"] == build_id(file or programs() / "facts_target")
     libc = [row for row in map(modules.row, range(len(modules))) if "libc.so" in row["path"]]
     assert libc
     assert all(row["code_id"] == build_id(Path(row["path"])) for row in libc)
@@ -207,7 +207,7 @@ def test_a_user_in_a_user_namespace_captures_its_own_child(shared_folder, placem
         assert os.getuid() == 0
         target = Started([str(program), str(shared_folder)])
         try:
-            check_snapshot(target, str(program))
+            check_snapshot(target, str(program), program)
             for method in ("snapshot", "live", "stacks"):
                 check_dump(target, str(program), shared_folder / "a.dmp", method)
         finally:
@@ -216,6 +216,31 @@ def test_a_user_in_a_user_namespace_captures_its_own_child(shared_folder, placem
 
     said = apart(work, package_within_reach, user(), own_user_namespace)
     assert said == {"map": ["0", str(USER), "1"]}
+
+
+@pytest.mark.parametrize("method", ["snapshot", "live", "stacks"])
+def test_a_user_dumps_its_own_user_namespaces_process_from_outside(
+    shared_folder, placement, quiet_parser, method
+):
+    """As rootless containers have it: root inside is the user who made the namespace."""
+    program = copied("facts", shared_folder)
+    target = Started(
+        ["unshare", "--user", "--map-root-user", str(program), str(shared_folder)],
+        user=USER,
+        group=USER,
+        extra_groups=[],
+    )
+
+    def work() -> dict[str, Any]:
+        assert os.readlink("/proc/self/ns/user") != os.readlink(f"/proc/{target.pid}/ns/user")
+        check_dump(target, str(program), shared_folder / "a.dmp", method)
+        return {"uid": os.getuid()}
+
+    try:
+        assert apart(work, package_within_reach, user()) == {"uid": USER}
+        is_untouched(target.pid)
+    finally:
+        target.end()
 
 
 @pytest.mark.parametrize("same_user", [True, False], ids=["same user", "another user"])

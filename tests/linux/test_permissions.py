@@ -134,6 +134,8 @@ def all_refused(target: Target, path: Path) -> dict[str, Any]:
     said.append(refusal(lambda: snapcore.capture(target.pid)))
     said.append(refusal(lambda: snapcore.handles(target.pid)))
     assert not path.exists()
+    # What is open to everyone.
+    assert len(snapcore.threads(target.pid)) == len(target.facts["threads"])
     assert {s["pid"] for s in said} == {target.pid}
     causes = {s["text"].partition(": ")[2] for s in said}
     return {"texts": sorted(causes)}
@@ -243,12 +245,14 @@ def test_the_ptrace_capability_alone(begin, placement, shared_folder, quiet_pars
         wide = path.with_suffix(".wide")
         for method in ("snapshot", "live"):
             said[method] = refusal(lambda m=method: dump(target, wide, m))["text"]
+        indirect = MiniDumpType.WITH_INDIRECTLY_REFERENCED_MEMORY
+        said["parts"] = refusal(lambda: snapcore.dump(target.pid, wide, indirect))["text"]
         said["handles"] = refusal(lambda: snapcore.handles(target.pid))["text"]
         assert not wide.exists()
         return said
 
     said = apart(work, package_within_reach, user(keep=(SYS_PTRACE,)))
-    assert set(said) == {"snapshot", "live", "handles"}
+    assert set(said) == {"snapshot", "live", "parts", "handles"}
     for text in said.values():
         assert "CAP_DAC_READ_SEARCH" in text, text
     holds_what_the_target_has(path, target, "stacks")
@@ -411,9 +415,13 @@ def proc_with(options: str) -> Callable[[], None]:
 def test_proc_hides_the_process(begin, placement, shared_folder, level, told):
     target = begin("facts", OTHER_USER)
     own = copied("sleepers", shared_folder)
+    path = shared_folder / "a.dmp"
+    tables = [snapcore.capture, snapcore.handles, snapcore.threads]
+    calls = [lambda c=c: c(target.pid) for c in tables]
+    calls += [lambda m=m: dump(target, path, m) for m in METHODS]
 
     def work() -> dict[str, Any]:
-        said = all_refused(target, shared_folder / "a.dmp")
+        said = {"texts": [refusal(call)["text"] for call in calls]}
         # There is none: the two are told apart.
         with pytest.raises(snapcore.ProcessGone):
             snapcore.capture(10_000_000)
