@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,14 @@ SYS_SWAPON = 167  # which nothing here calls
 
 KINDS = {
     "mount": [],
-    "net, ipc, uts": ["--net", "--ipc", "--uts"],
+    "net, ipc, uts, cgroup": ["--net", "--ipc", "--uts", "--cgroup"],
     "user": ["--user", "--map-root-user"],
     "pid": ["--pid", "--mount-proc"],
-    "all": ["--pid", "--mount-proc", "--net", "--ipc", "--uts", "--user", "--map-root-user"],
 }
+KINDS["all"] = [option for kind in KINDS.values() for option in kind] + [
+    "--time",
+    "--boottime=99999",
+]
 
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
@@ -94,6 +98,7 @@ def check_snapshot(target: Target, program: str, file: Path | None = None) -> No
         registers = {int(c["tid"]): int(c["rbx"]) for c in snap.contexts()}
     assert children(target.pid) == []
     assert dict(zip(map(int, threads["tid"]), threads["name"], strict=True)) == names
+    assert abs(threads["created_at_ns"].min() / 1e9 - time.time()) < 60
     assert set(registers) == set(names)
     (parked,) = [tid for tid, name in names.items() if name == "parked"]
     assert registers[parked] == 0x5B5B5B5B00000001
@@ -263,55 +268,59 @@ def test_a_target_outside_the_callers_user_namespace(shared_folder, placement, c
     assert said["pid"] == target.pid
 
 
+def errors_of_all(pid: int, path: Path) -> list[tuple[str, str]]:
+    """What every way to look at a process says of one that cannot be looked at."""
+    calls = [snapcore.capture, snapcore.handles, snapcore.threads]
+    calls += [lambda pid: snapcore.dump(pid, path)]
+    calls += [lambda pid: snapcore.dump(pid, path, FULL, method="live")]
+    said = []
+    for call in calls:
+        with pytest.raises(snapcore.SnapError) as caught:
+            call(pid)
+        said.append((type(caught.value).__name__, str(caught.value)))
+    return said
+
+
 def test_proc_of_another_pid_namespace_is_refused(tmp_path, placement):
     """There a number of /proc is one process and the same number of ptrace another."""
 
     def work() -> dict[str, Any]:
         child = subprocess.Popen(["sleep", "60"])
-        texts = []
-        # One number that /proc has as another process, and one that it has not.
-        for pid in (os.getpid(), 10_000_000):
-            try:
-                snapcore.capture(pid)
-            except snapcore.SnapError as error:
-                texts.append([type(error).__name__, str(error)])
+        # One that /proc has as another process, perhaps one that it has not, and one that is nowhere.
+        pids = [os.getpid(), child.pid, 10_000_000]
         try:
-            snapcore.capture(child.pid)
-        except snapcore.SnapError as error:
-            texts.append([type(error).__name__, str(error)])
+            return {"said": [errors_of_all(pid, tmp_path / "a.dmp") for pid in pids]}
         finally:
             child.kill()
             child.wait()
-        return {"texts": texts}
 
     def pids_without_proc() -> None:
         own_pids()
         # What was mounted over goes, and the outer one is seen again.
         subprocess.run(["umount", "/proc"], check=True)
 
-    own, missing, foreign = apart(work, pids_without_proc)["texts"]
-    assert own[0] == "Unsupported"
-    assert "another pid namespace" in own[1]
-    assert missing[0] == "ProcessGone"
-    assert foreign[0] == "Unsupported"
-    assert "another pid namespace" in foreign[1]
-    assert "mount" in foreign[1]
+    *foreign, missing = apart(work, pids_without_proc)["said"]
+    assert {kind for kind, _ in missing} == {"ProcessGone"}
+    for kind, text in foreign[0] + foreign[1]:
+        assert kind == "Unsupported"
+        assert "belongs to another pid namespace" in text
+        assert "mount -t proc proc /proc" in text
 
 
-def test_proc_that_is_not_mounted(placement):
+def test_proc_that_is_not_mounted(tmp_path, placement):
     def work() -> dict[str, Any]:
         child = subprocess.Popen(["sleep", "60"])
         private_mounts()
         subprocess.run(["mount", "-t", "tmpfs", "none", "/proc"], check=True)
         try:
-            with pytest.raises(snapcore.Unsupported) as caught:
-                snapcore.capture(child.pid)
+            return {"said": errors_of_all(child.pid, tmp_path / "a.dmp")}
         finally:
             child.kill()
             child.wait()
-        return {"text": str(caught.value)}
 
-    assert "/proc is not mounted" in apart(work)["text"]
+    for kind, text in apart(work)["said"]:
+        assert kind == "Unsupported"
+        assert "/proc is not mounted" in text
 
 
 def test_read_only_proc_is_a_diagnostic(tmp_path, placement, quiet_parser):

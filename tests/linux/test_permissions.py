@@ -451,6 +451,11 @@ def test_names_are_found_beside_hidden_processes(begin, placement, shared_folder
         child = Started([str(own), str(shared_folder)])
         try:
             names = {pid: name.decode() for pid, name, _ in _core.list_processes()}
+            everything = snapcore.system_handles()
+            (refused,) = [d for d in everything.diagnostics if d.code == "processes_refused"]
+            assert refused.subject > 5
+            assert child.pid in everything["pid"]
+            assert target.pid not in everything["pid"]
             return {"child": names.get(child.pid), "other": names.get(target.pid)}
         finally:
             child.end()
