@@ -15,7 +15,6 @@ import time
 
 import pytest
 from linux_support import children, is_untouched, will_be_untouched
-from support import wait_until
 
 import snapcore
 from snapcore import CaptureFlags, MiniDumpType

@@ -317,6 +317,24 @@ def test_root_with_the_capabilities_of_a_docker_container(
     assert "CAP_SYS_PTRACE" in said["text"]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_root_of_a_docker_container_with_the_ptrace_capability(
+    begin, placement, shared_folder, quiet_parser, method
+):
+    """--cap-add=SYS_PTRACE: the default set has CAP_DAC_OVERRIDE, which opens the files as well."""
+    target = begin("facts", USER)
+    path = shared_folder / "a.dmp"
+
+    def work() -> dict[str, Any]:
+        result = dump(target, path, method)
+        assert len(snapcore.handles(target.pid)) > 9
+        return {"warnings": [d.code for d in result.diagnostics if d.severity == "warning"]}
+
+    said = apart(work, root_of_a_container(*DOCKER_DEFAULT, SYS_PTRACE))
+    assert said == {"warnings": []}
+    holds_what_the_target_has(path, target, method)
+
+
 def test_no_new_privileges_here(begin, placement, shared_folder):
     """Nothing is refused because of it, but sudo is no way out."""
     target = begin("facts", OTHER_USER)
