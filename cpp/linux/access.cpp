@@ -145,6 +145,10 @@ bool in_other_user_namespace(int process_directory) {
            try_read_text(AT_FDCWD, "/proc/self/uid_map");
 }
 
+bool in_initial_user_namespace() {
+    return try_read_link(AT_FDCWD, "/proc/self/ns/user") == kInitialUserNamespace;
+}
+
 // No process has the number 0, so the kernel itself would say ESRCH.
 bool ptrace_is_filtered() {
     return ::ptrace(PTRACE_INTERRUPT, 0, nullptr, nullptr) < 0 && errno != ESRCH;
@@ -242,20 +246,20 @@ std::string explain_refusal(const AccessFacts& facts) {
         return "it is traced already, by a process outside this pid namespace; detach that "
                "debugger or tracer first";
     }
-    if (caller.seccomp == 2 || !caller.label.empty() || !target.label.empty()) {
-        return std::string("every test of user and capabilities is passed; ") +
-               (caller.seccomp == 2 ? "the seccomp filter of this process (Seccomp is 2 here), or "
-                                    : "") +
-               "a security module" + security_module(facts) +
-               " refuses; allow ptrace in the profile of the container or service";
+    std::string left = "a security module" + security_module(facts);
+    if (caller.seccomp == 2) left += ", or the seccomp filter of this process (Seccomp is 2 here)";
+    std::string advice = "; allow ptrace in the profile of the container or service";
+    if (!capable) {
+        if (!facts.dumpable) {
+            left +=
+                ", or the target is not dumpable (prctl PR_SET_DUMPABLE 0, a program that its "
+                "user may not read)";
+        }
+        advice += ", or run with " + with_capability(facts);
     }
-    if (!capable && !facts.dumpable) {
-        return "the target is not dumpable (prctl PR_SET_DUMPABLE 0, a program that its user may "
-               "not read), or a security module forbids it; run with " +
-               with_capability(facts);
-    }
-    return "refused although every test of user, capabilities and Yama is passed: a security "
-           "module, or a tracer outside this pid namespace";
+    return "user, group, capabilities, Yama and TracerPid are as they should be, so what refuses "
+           "is " +
+           left + advice;
 }
 
 std::string missing_to_suspend_seccomp() {
@@ -271,7 +275,7 @@ std::string missing_to_suspend_seccomp() {
                suspended;
     }
     if (!holds(own.effective, kCapSysAdmin)) return "run with CAP_SYS_ADMIN" + suspended;
-    if (try_read_link(AT_FDCWD, "/proc/self/ns/user") != kInitialUserNamespace) {
+    if (!in_initial_user_namespace()) {
         return "run with CAP_SYS_ADMIN outside this user namespace" + suspended;
     }
     return {};
@@ -369,7 +373,10 @@ Error attach_error(int process_directory, std::uint32_t pid, int error, std::str
     facts.caller.label = read_label(open_process_directory(::getpid()).get());
     facts.target = parse_credentials(text);
     facts.target.label = read_label(process_directory);
-    facts.other_user_namespace = in_other_user_namespace(process_directory);
+    // The machine's own capabilities count in every namespace.
+    const bool everywhere =
+        holds(facts.caller.effective, kCapSysPtrace) && in_initial_user_namespace();
+    facts.other_user_namespace = !everywhere && in_other_user_namespace(process_directory);
     facts.dumpable = is_dumpable(process_directory, facts.target);
     facts.yama_scope = yama_scope();
     facts.is_descendant = is_descendant(pid, static_cast<std::uint32_t>(::getpid()));

@@ -284,6 +284,21 @@ def test_root_without_capabilities(start, placement, tmp_path):
     assert said["threads"] == 1
 
 
+def test_root_without_capabilities_and_a_process_that_is_not_dumpable(tmp_path, placement):
+    """Nothing shows it, since its files are root's in any case: the text counts it among what is left."""
+
+    def work() -> dict[str, Any]:
+        target = Target("facts", tmp_path, "undumpable")
+        try:
+            return refusal(lambda: snapcore.capture(target.pid))
+        finally:
+            target.end()
+
+    said = apart(work, root_of_a_container())
+    assert "or the target is not dumpable" in said["text"]
+    assert "or run with CAP_SYS_PTRACE" in said["text"]
+
+
 DOCKER_DEFAULT = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 
 
