@@ -26,7 +26,7 @@ public:
     // Cancels and waits.
     ~Job() {
         cancel();
-        if (thread_.joinable()) thread_.join();
+        join();
     }
     Job(const Job&) = delete;
     Job& operator=(const Job&) = delete;
@@ -34,8 +34,10 @@ public:
     // True once it has ended, well or not.
     bool wait(double seconds) {
         std::unique_lock lock(mutex_);
-        return ended_.wait_for(
-            lock, std::chrono::duration<double>(seconds), [this] { return done_; });
+        const bool done =
+            ended_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return done_; });
+        if (done) join();
+        return done;
     }
     void cancel() { control_.cancelled.store(true, std::memory_order_relaxed); }
     const Control& progress() const { return control_; }
@@ -44,11 +46,19 @@ public:
     Result result() {
         std::unique_lock lock(mutex_);
         ended_.wait(lock, [this] { return done_; });
+        join();
         if (error_) std::rethrow_exception(error_);
         return *result_;
     }
 
 private:
+    // As soon as it can be: a job that an exception keeps may be destroyed in a fork of this
+    // process, where another thread may have the same place. Under the lock, which run() needs no
+    // more.
+    void join() {
+        if (thread_.joinable()) thread_.join();
+    }
+
     void run(const std::function<Result(Control&)>& work) noexcept {
         std::optional<Result> result;
         std::exception_ptr error;

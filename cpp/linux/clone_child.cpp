@@ -19,6 +19,7 @@
 #include "base/owners.h"
 #include "linux/access.h"
 #include "linux/procfs.h"
+#include "linux/remote_memory.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -168,13 +169,8 @@ void CloneChild::settle(const Injection& injection,
              pid_);
     }
     if (injection.has_way_home()) {
-        const UniqueDescriptor memory(::open(proc(pid_, "mem").c_str(), O_RDWR | O_CLOEXEC));
         const auto& bytes = injection.covered_bytes();
-        if (!memory || ::pwrite(memory.get(),
-                                bytes.data(),
-                                bytes.size(),
-                                static_cast<off_t>(injection.covered_address())) !=
-                           static_cast<ssize_t>(bytes.size())) {
+        if (write_remote(pid_, injection.covered_address(), bytes) != bytes.size()) {
             warn(diagnostics,
                  "dead_stack_not_restored",
                  "unused stack below a thread's red zone holds bytes of the snapshot's own",
@@ -219,8 +215,8 @@ void CloneChild::kill() noexcept {
     if (!alive_) return;
     alive_ = false;
     // Traced by us and not waited for, so the pid can't have been recycled.
-    ::kill(pid_, SIGKILL);
     const Tracee child(pid_);
+    child.kill();
     for (int stops = 0; stops < 16; ++stops) {
         const auto stop = child.wait(0);
         if (!stop || stop->kind == StopKind::kGone) break;

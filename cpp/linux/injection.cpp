@@ -2,7 +2,6 @@
 #include "linux/injection.h"
 
 #include <sys/ptrace.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "linux/procmap.h"
+#include "linux/remote_memory.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -24,22 +24,14 @@ constexpr std::uint64_t kInjectionMask = ~(std::uint64_t{1} << (SIGSYS - 1));
 constexpr std::uint64_t kLeastStackBelow = 16 * 1024;
 constexpr int kMostStops = 64;
 
-void* remote_pointer(std::uint64_t address) {
-    return reinterpret_cast<void*>(address);
-}
-
 bool read_exactly(pid_t tid, std::uint64_t address, std::vector<std::byte>& bytes) {
-    iovec local{bytes.data(), bytes.size()};
-    iovec remote{remote_pointer(address), bytes.size()};
-    return ::process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes.size());
+    return read_remote(tid, address, bytes) == bytes.size();
 }
 
-// process_vm_writev, not /proc/PID/mem: it is refused on guard pages and below the mapped part of
-// the stack, which the other forces.
+// Refused on guard pages and below the mapped part of the stack; what /proc/TID/mem would force
+// instead, its mapping was asked about before.
 bool write_exactly(pid_t tid, std::uint64_t address, const std::vector<std::byte>& bytes) {
-    iovec local{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    iovec remote{remote_pointer(address), bytes.size()};
-    return ::process_vm_writev(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes.size());
+    return write_remote(tid, address, bytes) == bytes.size();
 }
 
 bool will_restart(std::int64_t value) {
@@ -191,7 +183,7 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                 break;  // SIGSTOP; all others are blocked
             case StopKind::kGone:
                 // Not ours to keep any more, and without a way home it would run the program.
-                if (result.child != 0) ::kill(result.child, SIGKILL);
+                if (result.child != 0) Tracee(result.child).kill();
                 throw Error::from_errno(
                     ESRCH, "waitid", "it was killed while its clone was made", target_.pid());
             case StopKind::kEvent:

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "linux/remote_memory.h"
 
 namespace snapcore::linux_os {
 
@@ -50,6 +51,7 @@ std::size_t ProcessMemory::read(std::uint64_t address, std::span<std::byte> out)
 }
 
 std::size_t ProcessMemory::read_process(std::uint64_t address, std::span<std::byte> out) {
+    if (!memory_ && running_ != 0) return read_remote(running_, address, out);
     std::size_t done = 0;
     while (memory_ && done < out.size()) {
         const ssize_t n = ::pread(memory_.get(),

@@ -3,8 +3,9 @@
 // Bytes of a snapshot: from /proc/PID/mem of the clone (or of a target that stands still), with
 // what was copied in the stop in front.
 //
-// call                 | purpose   | can block on
-// pread /proc/PID/mem  | the bytes | page faults: swap, or a file on a network file system
+// call                 | purpose                     | can block on
+// pread /proc/PID/mem  | the bytes                   | page faults: swap, a network file system
+// process_vm_readv     | module headers, of a target | the same
 //
 // Never process_vm_readv on a clone: it un-shares every page that it touches.
 #pragma once
@@ -20,8 +21,10 @@ namespace snapcore::linux_os {
 
 class ProcessMemory : public minidump::MemoryReader {
 public:
-    ProcessMemory(UniqueDescriptor memory, std::vector<MemoryCopy> copies)
-        : memory_(std::move(memory)), copies_(std::move(copies)) {}
+    // `running`: the target itself where there is no clone, read by process_vm_readv where its mem
+    // file belongs to somebody else. Else 0.
+    ProcessMemory(UniqueDescriptor memory, std::vector<MemoryCopy> copies, pid_t running = 0)
+        : memory_(std::move(memory)), copies_(std::move(copies)), running_(running) {}
 
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override;
     // True where all of the range was copied in the stop.
@@ -35,6 +38,7 @@ private:
 
     UniqueDescriptor memory_;
     std::vector<MemoryCopy> copies_;  // ascending, not overlapping
+    pid_t running_;
     std::atomic<std::int64_t> deadline_ns_{0};
 };
 

@@ -36,7 +36,9 @@ std::vector<ProcessEntry> list_processes() {
                 base_name(linux_os::try_read_link(directory.get(), "exe"));
             out.push_back({pid, executable.empty() ? comm : executable, comm});
         } catch (const Error& error) {
-            if (error.kind() != ErrorKind::kProcessGone) throw;
+            // /proc with hidepid=1 names processes that it does not open.
+            const bool closed = error.kind() == ErrorKind::kAccessDenied;
+            if (error.kind() != ErrorKind::kProcessGone && !closed) throw;
         }
     }
     return out;

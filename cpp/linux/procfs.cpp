@@ -303,7 +303,8 @@ UniqueDescriptor open_process_directory(std::uint32_t pid) {
     const std::string path = "/proc/" + std::to_string(pid);
     UniqueDescriptor d(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!d)
-        throw Error::from_errno(errno == ENOENT ? ESRCH : errno, "open", "no such process", pid);
+        throw Error::from_errno(
+            errno == ENOENT ? ESRCH : errno, "open", errno == ENOENT ? "no such process" : "", pid);
     return d;
 }
 std::vector<std::uint32_t> list_tasks(int process_directory) {

@@ -44,7 +44,7 @@ LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
     validate_capture_flags(options.flags);
     if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE))
         source_ = MemorySource::kClone;
-    directory_ = open_process_directory(options.pid);
+    directory_ = open_target(options.pid);
     check_target(directory_.get(), options.pid, needs_stop());
     if (source_ == MemorySource::kParts) {
         if (clone_is_quicker()) {
@@ -97,7 +97,21 @@ std::uint32_t LinuxSnapshot::tracer_needs() const {
     return needs;
 }
 
+// Who may trace need not be allowed to open these files, and without the page map memory that is
+// there would be taken for memory that was never touched.
+void LinuxSnapshot::must_read_memory() const {
+    for (const char* const name : {"mem", "pagemap"}) {
+        const UniqueDescriptor file(::openat(directory_.get(), name, O_RDONLY | O_CLOEXEC));
+        if (!file) {
+            const std::string call = std::string("open /proc/PID/") + name;
+            throw attach_error(directory_.get(), options_.pid, errno, call);
+        }
+    }
+}
+
 void LinuxSnapshot::trace(Control& control) {
+    const bool parts = source_ == MemorySource::kParts && wants_parts(options_.dump_flags);
+    if (source_ == MemorySource::kLive || parts) must_read_memory();
     tracer_ = std::make_unique<TracerClient>(options_.placement, options_.pid);
     TracerRequest request;
     request.pid = options_.pid;
@@ -124,7 +138,9 @@ void LinuxSnapshot::trace(Control& control) {
 
     const bool has_memory = source_ != MemorySource::kNone;
     memory_ = std::make_shared<ProcessMemory>(
-        has_memory ? std::move(clone_.memory) : UniqueDescriptor(), std::move(record.memory));
+        has_memory ? std::move(clone_.memory) : UniqueDescriptor(),
+        std::move(record.memory),
+        source_ == MemorySource::kParts ? static_cast<pid_t>(options_.pid) : 0);
     if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
     phases_ = std::move(record.phases);
     phases_.emplace_back("tracer", answered_ns - asked_ns);
@@ -213,6 +229,8 @@ void LinuxSnapshot::list_all_descriptors(CaptureRecord& record) const {
         record.descriptors = list_descriptors(
             directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
     } catch (const Error& error) {
+        // A target that is held would seem to be refused because of its tracer, which is ours.
+        if (tracer_) tracer_->release();
         // The numbers may be readable where the names are not; the reason is the same.
         throw attach_error(
             directory_.get(), options_.pid, static_cast<int>(error.code()), error.call());

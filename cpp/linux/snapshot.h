@@ -49,6 +49,7 @@ private:
     // Whether a clone is had sooner than the parts that a dump needs are copied.
     bool clone_is_quicker() const;
     std::uint32_t tracer_needs() const;
+    void must_read_memory() const;
     void trace(Control& control);
     void look_without_stop();
     void read_threads(const CaptureRecord& record);

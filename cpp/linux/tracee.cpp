@@ -12,11 +12,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <span>
 #include <string>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "linux/procfs.h"
+#include "linux/remote_memory.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -140,6 +142,12 @@ void Tracee::detach(int signal) const noexcept {
     ptrace_call(PTRACE_DETACH, tid_, nullptr, as_pointer(static_cast<unsigned>(signal)));
 }
 
+void Tracee::kill() const noexcept {
+    // A signal to another user's process asks for CAP_KILL, which who may trace it need not have.
+    // From a system call's stop, where clones are kept, PTRACE_KILL works on every kernel.
+    if (::kill(tid_, SIGKILL) < 0) ptrace_call(PTRACE_KILL, tid_, nullptr, nullptr);
+}
+
 void Tracee::set_options(unsigned long options) const {
     must(ptrace_call(PTRACE_SETOPTIONS, tid_, nullptr, as_pointer(options)), "PTRACE_SETOPTIONS");
 }
@@ -214,10 +222,9 @@ bool Tracee::in_restartable_sequence() const {
     if (ptrace_call(kGetRseqConfiguration, tid_, as_pointer(sizeof rseq), &rseq) < 0) return false;
     if (rseq.pointer == 0) return false;
     std::uint64_t critical_section = 0;
-    iovec local{&critical_section, sizeof critical_section};
-    iovec remote{as_pointer(rseq.pointer + 8), sizeof critical_section};  // struct rseq::rseq_cs
-    return ::process_vm_readv(tid_, &local, 1, &remote, 1, 0) == sizeof critical_section &&
-           critical_section != 0;
+    const auto bytes = std::as_writable_bytes(std::span(&critical_section, 1));
+    // struct rseq::rseq_cs
+    return read_remote(tid_, rseq.pointer + 8, bytes) == bytes.size() && critical_section != 0;
 }
 
 }  // namespace snapcore::linux_os

@@ -9,6 +9,7 @@
 // PTRACE_*REGSET, ...   | registers of a stopped thread        | nothing
 // PTRACE_SYSCALL, CONT  | let it go on                         | nothing
 // PTRACE_DETACH         | let it go                            | nothing
+// kill, PTRACE_KILL     | end it                               | nothing
 #pragma once
 
 #include <sys/types.h>
@@ -51,6 +52,8 @@ public:
     std::optional<Stop> wait(std::int64_t deadline_ns) const;
     bool resume(int request, int signal = 0) const;  // PTRACE_CONT, PTRACE_SYSCALL
     void detach(int signal = 0) const noexcept;
+    // Of a clone alone.
+    void kill() const noexcept;
     void set_options(unsigned long options) const;
     unsigned long event_message() const;
     // True at the entry of a call, false at its exit.

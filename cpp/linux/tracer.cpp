@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "linux/procfs.h"
 #include "linux/procmap.h"
 #include "linux/regions.h"
+#include "linux/remote_memory.h"
 #include "linux/stopped_process.h"
 #include "linux/tracer_protocol.h"
 
@@ -39,10 +39,7 @@ class TargetMemory final : public minidump::MemoryReader {
 public:
     explicit TargetMemory(std::uint32_t pid) : pid_(pid) {}
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override {
-        iovec local{out.data(), out.size()};
-        iovec remote{reinterpret_cast<void*>(address), out.size()};
-        const ssize_t n = ::process_vm_readv(static_cast<pid_t>(pid_), &local, 1, &remote, 1, 0);
-        return n > 0 ? static_cast<std::size_t>(n) : 0;
+        return read_remote(static_cast<pid_t>(pid_), address, out);
     }
 
 private:
@@ -106,19 +103,16 @@ void Tracer::phase(const char* name) {
 void Tracer::refuse_seccomp(const Status& status) {
     if (status.seccomp == 0) return;
     suspend_seccomp_ = status.seccomp == 2;
-    const Status own = parse_status(try_read_text(AT_FDCWD, "/proc/self/status"));
-    // PTRACE_O_SUSPEND_SECCOMP needs CAP_SYS_ADMIN and a tracer that is not filtered itself.
-    // Without it a filter may answer an unexpected clone by killing the target, so it is not tried.
-    const std::string capabilities = try_read_text(AT_FDCWD, "/proc/self/status");
-    const auto at = capabilities.find("CapEff:");
-    const bool admin = at != std::string::npos &&
-                       ((std::strtoull(capabilities.c_str() + at + 7, nullptr, 16) >> 21) & 1) != 0;
-    if (suspend_seccomp_ && admin && own.seccomp == 0) return;
+    // Without that a filter may answer an unexpected clone by killing the target, so it is not
+    // tried.
+    const std::string missing =
+        suspend_seccomp_ ? missing_to_suspend_seccomp() : "run it without strict mode";
+    if (missing.empty()) return;
     throw Error::unsupported(
         "seccomp",
         "the target runs under a seccomp filter, which might answer the injected clone by killing "
-        "it; run with CAP_SYS_ADMIN "
-        "(the filter is then suspended for the one call), or use method=\"live\"",
+        "it; " +
+            missing + ", or use method=\"live\"",
         request_.pid);
 }
 

@@ -48,7 +48,8 @@ TracerPlacement choose(TracerPlacement placement, std::uint32_t target) {
     const auto self = static_cast<std::uint32_t>(::getpid());
     // Under Yama's scope 1 a freshly started helper is no ancestor of the target, this process may
     // be.
-    if (yama_scope() == 1 && ::geteuid() != 0 && target != self && is_descendant(target, self)) {
+    if (yama_scope() == 1 && !has_ptrace_capability() && target != self &&
+        is_descendant(target, self)) {
         return TracerPlacement::kThread;
     }
     return TracerPlacement::kHelper;
@@ -180,7 +181,8 @@ ReleaseRecord TracerClient::release() noexcept {
     if (::getpid() != owner_) {
         // In a fork of the caller: the snapshot stays the caller's.
         socket_.reset();
-        if (thread_.joinable()) thread_.detach();
+        // Its thread is not here, and another may have its place: neither joined nor detached.
+        if (thread_.joinable()) (void)new std::thread(std::move(thread_));
         return record;
     }
     try {

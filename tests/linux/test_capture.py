@@ -242,12 +242,19 @@ def test_an_unclosed_snapshot_warns(facts):
         del snap
 
 
-def test_a_fork_of_the_owner_leaves_the_snapshot_alone(facts):
+def test_a_fork_of_the_owner_leaves_the_snapshot_alone(facts, placement):
+    with pytest.raises(snapcore.ProcessGone) as keeps_its_job:
+        snapcore.handles(10_000_000)
     with snapcore.capture(facts.pid) as snap:
         child = os.fork()
         if child == 0:
+            # Its thread takes the place of one that was not carried over.
+            snapcore.handles(os.getpid())
             snap.close()
+            del snap, keeps_its_job
+            gc.collect()
             os._exit(0)
-        os.waitpid(child, 0)
+        assert os.waitpid(child, 0)[1] == 0
         address = facts.facts["sentinels"]["heap sentinel"]
         assert snap.read(address, 8) == b"snapcore"
+    del keeps_its_job  # and this frame, with the snapshot's descriptors

@@ -14,8 +14,7 @@ import threading
 import time
 
 import pytest
-from linux_support import children, is_untouched
-from support import wait_until
+from linux_support import children, is_untouched, will_be_untouched
 
 import snapcore
 from snapcore import CaptureFlags, MiniDumpType
@@ -172,7 +171,7 @@ def test_killed_in_the_middle_of_writing_nothing_is_left(start, tmp_path):
     caller.kill()
     caller.communicate()
     assert list(tmp_path.iterdir()) == []
-    wait_until(lambda: children(target.pid) == [])
+    will_be_untouched(target.pid)
 
 
 def test_snapshot_dumps_as_often_as_wanted(start, placement, tmp_path):

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A process that knows the truth about itself: threads and names, descriptors, sentinel bytes in
-// every kind of memory, and a thread whose registers hold known values while it spins.
+// every kind of memory, and a thread whose registers hold known values while it spins. Arguments:
+// FOLDER [undumpable]
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
@@ -72,6 +74,7 @@ std::string hex(const void* address) {
 
 int main(int argc, char** argv) {
     const std::string folder = argc > 1 ? argv[1] : "/tmp";
+    if (argc > 2 && std::string_view(argv[2]) == "undumpable") prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     pthread_setname_np(pthread_self(), "facts-main");
     std::thread(park).detach();
     std::thread(hold_stack).detach();

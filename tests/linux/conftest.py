@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the Linux tests."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder in which every user may read and write; pytest's own are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="snapcore-", dir="/tmp"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def quiet_parser() -> Iterator[None]:
+    """The package `minidump` logs that a Linux dump has no Windows PEB."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
