@@ -149,6 +149,13 @@ class UnloadedModule:
     path: str
 
 
+def _texts(
+    pattern: re.Pattern[bytes], start: int, data: bytes, codec: str
+) -> Iterator[tuple[int, str]]:
+    for match in pattern.finditer(data):
+        yield start + match.start(), match[0].decode(codec)
+
+
 class DumpFile:
     """A minidump, by whomever it was written.
 
@@ -353,13 +360,13 @@ class DumpFile:
         """
         return self._file().read_into(address, buffer)
 
-    def chunks(self, size: int = _CHUNK) -> Iterator[tuple[int, bytes]]:
+    def chunks(self, size: int | None = None) -> Iterator[tuple[int, bytes]]:
         """All memory of the file, a piece at a time.
 
         Parameters
         ----------
-        size : int
-            Bytes of a piece at the most.
+        size : int, optional
+            Bytes of a piece at the most; a MiB by default.
 
         Yields
         ------
@@ -367,6 +374,10 @@ class DumpFile:
             Address and bytes; pieces of one range touch.
         """
         file = self._file()
+        size = _CHUNK if size is None else size
+        if size < 1:
+            message = f"size must be positive, not {size}"
+            raise ValueError(message)
         for address, length in self.memory_ranges()[["address", "present"]].tolist():
             for at in range(0, length, size):
                 data = file.read(address + at, min(size, length - at))
@@ -436,30 +447,25 @@ class DumpFile:
             message = f"encoding must be one of {', '.join(forms)}, not {encoding!r}"
             raise ValueError(message)
         character, width = forms[encoding]
-        pattern = re.compile(character + b"{%d,%d}" % (min_length, longest))
         codec = "ascii" if width == 1 else "utf-16-le"
-        pending: tuple[int, bytes] | None = None
+        text = re.compile(character + b"{%d,%d}" % (min_length, longest))
+        # What reaches the end of a piece, half a character included, may go on in the next one.
+        unfinished = re.compile(character + b"{1,%d}.{0,%d}$" % (longest, width - 1), re.DOTALL)
+        start, rest = 0, b""
         for address, data in self.chunks():
-            start, joined = address, data
-            if pending is not None and pending[0] + len(pending[1]) == address:
-                start, joined = pending[0], pending[1] + data
-            pending = None
-            for match in pattern.finditer(joined):
-                # What reaches the end may go on in the next piece.
-                if match.end() > len(joined) - width and len(match[0]) < longest * width:
-                    break
-                yield start + match.start(), match[0].decode(codec)
-            rest = re.search(character + b"{1,%d}.?$" % longest, joined, re.DOTALL)
-            if rest is not None and len(rest[0]) < longest * width:
-                pending = (start + rest.start(), rest[0])
-            if pending is not None and self._ends(address + len(data)):
-                for match in pattern.finditer(pending[1]):
-                    yield pending[0] + match.start(), match[0].decode(codec)
-                pending = None
-
-    def _ends(self, address: int) -> bool:
-        """Whether no range goes on here."""
-        return not self._file().read(address, 1)
+            if start + len(rest) != address:
+                yield from _texts(text, start, rest, codec)
+                rest = b""
+            start = address - len(rest)
+            joined = rest + data
+            tail = unfinished.search(joined)
+            end = len(joined) if tail is None else tail.start()
+            yield from _texts(text, start, joined[:end], codec)
+            start, rest = start + end, joined[end:]
+            if len(rest) > longest * width:
+                yield from _texts(text, start, rest[: longest * width], codec)
+                start, rest = start + longest * width, rest[longest * width :]
+        yield from _texts(text, start, rest, codec)
 
     def streams(self) -> tuple[Stream, ...]:
         """Directory of the file, in its order.
