@@ -41,7 +41,7 @@ public:
         } else if (!readable) {
             return;
         } else if (!m.shared && (m.writable || image)) {
-            range(m.start, m.end, true);
+            range(m.start, m.end, !is_kept_from_clone(m));
         } else {
             mapped_pages(m);
         }
@@ -90,13 +90,15 @@ private:
     }
 
     void anonymous(const Mapping& m) {
-        const auto runs = populated_runs(private_pagemap_, m.start, m.end, true);
+        const bool kept = is_kept_from_clone(m);
+        const auto runs =
+            populated_runs(kept ? target_pagemap_ : private_pagemap_, m.start, m.end, true);
         // PROT_NONE that holds nothing is a reservation, not memory.
         if (runs.empty() && !m.readable && !m.writable && !m.executable) return;
         split(
             m,
             runs,
-            [&](std::uint64_t begin, std::uint64_t end) { range(begin, end, true); },
+            [&](std::uint64_t begin, std::uint64_t end) { range(begin, end, !kept); },
             [&](std::uint64_t begin, std::uint64_t end) {
                 plan_.known_zero.push_back({begin, end - begin});
             });

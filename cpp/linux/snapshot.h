@@ -57,6 +57,7 @@ private:
 
     // Locked by the caller.
     const std::vector<Mapping>& mappings();
+    void add_kept_from_clone(std::vector<Mapping>& mappings);
     const Modules& read_module_table();
     void must_be_open() const;
 
@@ -79,6 +80,7 @@ private:
     std::shared_ptr<const HandleTable> handles_;
     std::shared_ptr<const ContextTable> contexts_;
     std::string maps_text_;
+    std::vector<Range> copied_;
     std::vector<minidump::RawStream> target_texts_;
     std::int64_t captured_at_ns_ = 0;
 

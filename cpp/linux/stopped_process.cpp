@@ -27,13 +27,26 @@ std::string task_file(pid_t tid, const char* name) {
 
 }  // namespace
 
-StoppedProcess::StoppedProcess(std::uint32_t pid, int directory, std::int64_t deadline_ns)
-    : pid_(pid), directory_(directory), deadline_ns_(deadline_ns) {}
+Error program_replaced(std::uint32_t pid) {
+    return {ErrorKind::kProcessGone,
+            ErrorDomain::kErrno,
+            ESRCH,
+            "PTRACE_EVENT_EXEC",
+            "the process replaced its program (execve) while it was being captured; try again",
+            pid};
+}
+
+StoppedProcess::StoppedProcess(std::uint32_t pid,
+                               int directory,
+                               std::int64_t deadline_ns,
+                               Watchdog& watchdog)
+    : pid_(pid), directory_(directory), deadline_ns_(deadline_ns), watchdog_(watchdog) {}
 
 void StoppedProcess::seize(pid_t tid) {
     const Tracee tracee(tid);
     const int error = tracee.seize(kOptions);
     if (error == 0) {
+        watchdog_.collect(tid);
         if (tracee.interrupt()) waiting_.push_back(tid);
         return;
     }
@@ -76,10 +89,22 @@ void StoppedProcess::stop_all() {
             finish_stop(thread);
         }
     }
+    watchdog_.forget();
     if (threads_.empty()) throw process_gone(pid_, "it ended while it was being stopped");
+    check_program();
     std::sort(threads_.begin(), threads_.end(), [](const auto& a, const auto& b) {
         return a.tracee.tid() < b.tracee.tid();
     });
+}
+
+// A thread that calls execve ends those that were stopped already and takes the leader's place and
+// number; that stop nobody has seen yet.
+void StoppedProcess::check_program() const {
+    const Tracee leader(static_cast<pid_t>(pid_));
+    const auto stop = leader.wait(1);
+    if (!stop || stop->kind != StopKind::kExec) return;
+    leader.detach();
+    throw program_replaced(pid_);
 }
 
 bool StoppedProcess::stop_one(pid_t tid) {
@@ -89,6 +114,7 @@ bool StoppedProcess::stop_one(pid_t tid) {
     StoppedThread thread{Tracee(tid)};
     const std::size_t before = threads_.size();
     finish_stop(thread);
+    watchdog_.forget();
     return threads_.size() > before;
 }
 
@@ -108,13 +134,7 @@ void StoppedProcess::finish_stop(StoppedThread& thread) {
                 return;
             case StopKind::kExec:
                 tracee.detach();
-                throw Error(ErrorKind::kProcessGone,
-                            ErrorDomain::kErrno,
-                            ESRCH,
-                            "PTRACE_EVENT_EXEC",
-                            "the process replaced its program (execve) while it was being stopped; "
-                            "try again",
-                            pid_);
+                throw program_replaced(pid_);
             case StopKind::kClone: adopt_clone(static_cast<pid_t>(tracee.event_message())); break;
             case StopKind::kCall:
             case StopKind::kSignal:
@@ -148,7 +168,9 @@ bool StoppedProcess::mend(StoppedThread& thread) {
         return true;
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::kProcessGone) return false;  // killed in the stop
-        throw;
+        thread.tracee.detach();  // it is in none of the lists
+        if (error.kind() != ErrorKind::kUnsupported) throw;
+        throw Error::unsupported(error.call(), error.detail(), pid_);
     }
 }
 
@@ -167,6 +189,7 @@ void StoppedProcess::time_out(pid_t tid) const {
 }
 
 void StoppedProcess::release(pid_t keep) noexcept {
+    watchdog_.forget();
     std::vector<StoppedThread> kept;
     for (const StoppedThread& thread : threads_) {
         if (thread.tracee.tid() == keep) {

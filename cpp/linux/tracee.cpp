@@ -162,6 +162,12 @@ UserRegisters Tracee::registers() const {
     UserRegisters registers{};
     iovec vector{&registers, sizeof registers};
     must(ptrace_call(PTRACE_GETREGSET, tid_, as_pointer(NT_PRSTATUS), &vector), "PTRACE_GETREGSET");
+    if (vector.iov_len != sizeof registers) {
+        throw Error::unsupported("PTRACE_GETREGSET",
+                                 "it runs 32-bit code, whose registers this version does not know; "
+                                 "snapcore.handles() and snapcore.threads() work without them",
+                                 static_cast<std::uint32_t>(tid_));
+    }
     return registers;
 }
 

@@ -3,7 +3,7 @@
 // One traced thread. Every call must come from the thread that seized it.
 //
 // call                  | purpose                              | can block on
-// PTRACE_SEIZE          | attach without stopping              | nothing (EPERM, ESRCH)
+// PTRACE_SEIZE          | attach without stopping              | an execve of the target (cred_guard_mutex)
 // PTRACE_INTERRUPT      | ask for a stop                       | nothing
 // waitid WNOHANG        | see the stop, polled to a deadline   | nothing
 // PTRACE_*REGSET, ...   | registers of a stopped thread        | nothing
