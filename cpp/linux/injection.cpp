@@ -3,6 +3,7 @@
 
 #include <sys/ptrace.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -79,8 +80,15 @@ Injection::Injection(StoppedProcess& target,
                                  target.pid());
     }
     const Gadgets there = still_there(gadgets, memory);
-    const bool known = gadgets.call != 0 || gadgets.plain_call != 0;
-    if (known && there.call == 0 && there.plain_call == 0) throw program_replaced(target.pid());
+    if (there.call == 0 && there.plain_call == 0) {
+        // None were found, or they are gone: `memory` may be that of a program before.
+        const std::uint64_t code = instruction_pointer(order.front().second->restored);
+        char byte;
+        const bool same = ::pread(memory, &byte, 1, static_cast<off_t>(code)) == 1;
+        if (!same || gadgets.call != 0 || gadgets.plain_call != 0) {
+            throw program_replaced(target.pid());
+        }
+    }
     const bool home_possible = there.call != 0 && there.come_home != 0;
     for (const auto& [rank, thread] : order) {
         if (thread->tracee.in_restartable_sequence()) continue;

@@ -52,7 +52,9 @@ LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
     // What a stacks-only dump needs is copied sooner than a clone is made.
     if (source_ == MemorySource::kStacks) options_.flags &= ~CaptureFlags::VA_CLONE;
     directory_ = open_process_directory(options.pid);
-    check_target(directory_.get(), options.pid, needs_stop());
+    // Another thread of ours that captures this process has it traced: they take turns.
+    const bool self = options.pid == static_cast<std::uint32_t>(owner_);
+    check_target(directory_.get(), options.pid, needs_stop() && !self);
     if (needs_stop()) {
         trace(control);
     } else {

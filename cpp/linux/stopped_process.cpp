@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "linux/stopped_process.h"
 
+#include <sched.h>
 #include <sys/ptrace.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +22,8 @@ namespace {
 // asked for: EXITKILL here would end the target with us, and an exit event that nobody takes would
 // freeze it.
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+
+constexpr int kSeizeAgain = 3;
 
 std::string task_file(pid_t tid, const char* name) {
     return "task/" + std::to_string(tid) + "/" + name;
@@ -42,9 +46,29 @@ StoppedProcess::StoppedProcess(std::uint32_t pid,
                                Watchdog& watchdog)
     : pid_(pid), directory_(directory), deadline_ns_(deadline_ns), watchdog_(watchdog) {}
 
+bool StoppedProcess::is_alive(pid_t tid) const {
+    const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
+    return stat && stat->state != 'Z' && stat->state != 'X';
+}
+
+bool StoppedProcess::is_ours(pid_t tid) const {
+    const Status status =
+        parse_status(try_read_text(directory_, task_file(tid, "status").c_str()));
+    return status.tracer_pid == static_cast<std::uint32_t>(::getpid());
+}
+
 void StoppedProcess::seize(pid_t tid) {
     const Tracee tracee(tid);
-    const int error = tracee.seize(kOptions);
+    int error = tracee.seize(kOptions);
+    for (int again = 0; error == EPERM && again < kSeizeAgain && is_alive(tid); ++again) {
+        // The number of a leader that an execve has ended is that of another thread now: one that
+        // is traced already, if it was seized before.
+        if (static_cast<std::uint32_t>(tid) == pid_ && !waiting_.empty() && is_ours(tid)) {
+            throw program_replaced(pid_);
+        }
+        ::sched_yield();
+        error = tracee.seize(kOptions);
+    }
     if (error == 0) {
         watchdog_.collect(tid);
         if (tracee.interrupt()) waiting_.push_back(tid);
@@ -52,8 +76,7 @@ void StoppedProcess::seize(pid_t tid) {
     }
     if (error == ESRCH) return;
     // EPERM is also the answer for a thread that is on its way out.
-    const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
-    if (!stat || stat->state == 'Z' || stat->state == 'X') return;
+    if (!is_alive(tid)) return;
     throw attach_error(directory_, pid_, error, "PTRACE_SEIZE");
 }
 

@@ -63,6 +63,8 @@ public:
     void release(pid_t keep = 0) noexcept;
 
 private:
+    bool is_alive(pid_t tid) const;
+    bool is_ours(pid_t tid) const;
     void seize(pid_t tid);
     void finish_stop(StoppedThread& thread);
     void adopt_clone(pid_t tid);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +32,7 @@ constexpr std::size_t kMostDescriptorsInStop = 256;
 constexpr std::uint64_t kMostStack = 1024 * 1024;
 constexpr std::uint64_t kRedZone = 128;
 constexpr std::uint64_t kPage = 4096;
+constexpr int kGadgetAttempts = 3;
 // The tracer itself keeps the deadline wherever it can.
 constexpr std::int64_t kWatchdogMarginNs = 250'000'000;
 
@@ -168,10 +170,16 @@ void Tracer::capture() {
     check_target(directory, request_.pid, true);
     if (needs(need::kClone)) {
         refuse_seccomp(parse_status(try_read_text(directory, "status")));
-        memory_ = open_at(directory, "mem");
-        if (!memory_) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
+        for (int attempt = 0; attempt < kGadgetAttempts; ++attempt) {
+            memory_ = open_at(directory, "mem");
+            if (!memory_) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
+            gadgets_ = find_gadgets(directory, memory_.get());
+            // Nothing is found in the middle of an execve.
+            if (gadgets_.call != 0 || gadgets_.plain_call != 0) break;
+            const timespec step{0, 1'000'000};
+            ::nanosleep(&step, nullptr);
+        }
         refuse_userfaultfd();
-        gadgets_ = find_gadgets(directory, memory_.get());
     }
 
     started_ns_ = phase_ns_ = monotonic_ns();

@@ -15,10 +15,16 @@ namespace {
 
 constexpr std::chrono::milliseconds kStep{20};
 
+// A wait takes a tracee's stop whether it asked for stops or not, so it looks first.
 bool collected(pid_t tid) {
     siginfo_t info{};
     constexpr int kLook = WEXITED | WNOHANG | __WALL;
-    return ::waitid(P_PID, static_cast<id_t>(tid), &info, kLook) == 0 && info.si_pid != 0;
+    const auto id = static_cast<id_t>(tid);
+    if (::waitid(P_PID, id, &info, kLook | WNOWAIT) < 0) return true;
+    const bool dead = info.si_pid != 0 && (info.si_code == CLD_EXITED ||
+                                           info.si_code == CLD_KILLED ||
+                                           info.si_code == CLD_DUMPED);
+    return dead && ::waitid(P_PID, id, &info, kLook) == 0;
 }
 
 }  // namespace
@@ -62,7 +68,7 @@ void Watchdog::run() {
             changed_.wait(lock);
             continue;
         }
-        // The wait is cut short by the end alone: a tracee that has just been seized is not dead.
+        // Cut short by the end alone: a tracee that has just been seized is not dead.
         changed_.wait_for(lock, kStep, [this] { return ending_; });
         std::erase_if(tracees_, collected);
         if (limit_ns_ != 0 && monotonic_ns() > limit_ns_) {

@@ -10,7 +10,8 @@
 //
 // clang-format off
 // call                   | purpose                        | can block on
-// waitid WEXITED WNOHANG | collect tracees that have died | nothing
+// waitid WNOHANG WNOWAIT | see which tracees have died    | nothing
+// waitid WNOHANG         | collect them                   | nothing
 // clang-format on
 #pragma once
 
