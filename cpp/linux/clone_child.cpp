@@ -31,8 +31,11 @@ constexpr std::uint64_t kShareDescriptors =
 constexpr std::uint64_t kCloseRangeUnshare = 2;
 constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
 constexpr std::int64_t kReapPauseNs = 1'000'000'000;
+constexpr std::int64_t kBirthNs = 1'000'000'000;
+constexpr std::int64_t kDeathNs = 5'000'000'000;
+constexpr std::int64_t kDeathNsPerGiB = 100'000'000;
+constexpr std::int64_t kReapPatienceNs = 3'000'000'000;
 constexpr int kWorstRank = 5;  // of injection_rank()
-constexpr int kReapAttempts = 100;
 constexpr long kReapStepNs = 10'000'000;
 
 std::string proc(pid_t pid, const char* name) {
@@ -150,7 +153,17 @@ void CloneChild::make(StoppedProcess& target,
         pid_in_target_ = static_cast<std::int32_t>(result.value);
         alive_ = true;
         const Tracee child(pid_);
-        child.wait(0);
+        // Frozen at its birth, it never gets to its first stop.
+        if (!child.wait(std::max(target.deadline_ns(), monotonic_ns() + kBirthNs))) {
+            injection.put_back();
+            throw Error(ErrorKind::kTimedOut,
+                        ErrorDomain::kErrno,
+                        ETIMEDOUT,
+                        "waitid",
+                        "the clone did not start; the target's cgroup may have been frozen: try "
+                        "again",
+                        target.pid());
+        }
         child.set_options(kCloneOptions | (seccomp_suspended ? kSuspendSeccomp : 0));
     }
     injection.put_back();
@@ -214,11 +227,15 @@ void CloneChild::settle(const Injection& injection,
 void CloneChild::kill() noexcept {
     if (!alive_) return;
     alive_ = false;
+    // Where its cgroup is frozen (v1) it ends only when that is thawed.
+    const Status status = parse_status(try_read_text(AT_FDCWD, proc(pid_, "status").c_str()));
+    const auto size_gib = static_cast<std::int64_t>(status.vm_rss.value_or(0) >> 30);
+    const std::int64_t patience_ns = monotonic_ns() + kDeathNs + size_gib * kDeathNsPerGiB;
     // Traced by us and not waited for, so the pid can't have been recycled.
     const Tracee child(pid_);
     child.kill();
     for (int stops = 0; stops < 16; ++stops) {
-        const auto stop = child.wait(0);
+        const auto stop = child.wait(patience_ns);
         if (!stop || stop->kind == StopKind::kGone) break;
     }
 }
@@ -227,20 +244,24 @@ void reap_clone(std::uint32_t pid,
                 int process_directory,
                 pid_t clone,
                 std::int32_t clone_in_target,
+                Watchdog& watchdog,
                 Diagnostics& diagnostics) noexcept {
     try {
-        const UniqueDescriptor memory(::openat(process_directory, "mem", O_RDONLY | O_CLOEXEC));
-        if (!memory) return;
-        const Gadgets gadgets = find_gadgets(process_directory, memory.get());
-        const Status status = parse_status(try_read_text(process_directory, "status"));
-        for (int attempt = 0; attempt < kReapAttempts && is_zombie_of(clone, pid); ++attempt) {
+        const std::int64_t patience_ns = monotonic_ns() + kReapPatienceNs;
+        for (int attempt = 0; is_zombie_of(clone, pid) && monotonic_ns() < patience_ns; ++attempt) {
             if (attempt > 0) {
                 const timespec step{0, kReapStepNs};
                 ::nanosleep(&step, nullptr);
             }
+            // Anew each time: an execve takes the memory of before away, but not the zombie.
+            const UniqueDescriptor memory(::openat(process_directory, "mem", O_RDONLY | O_CLOEXEC));
+            if (!memory) break;
+            const Gadgets gadgets = find_gadgets(process_directory, memory.get());
+            const Status status = parse_status(try_read_text(process_directory, "status"));
             const std::vector<pid_t> candidates = threads_by_disturbance(process_directory);
             for (const pid_t tid : candidates) {
-                StoppedProcess target(pid, process_directory, monotonic_ns() + kReapPauseNs);
+                StoppedProcess target(
+                    pid, process_directory, monotonic_ns() + kReapPauseNs, watchdog);
                 try {
                     if (!target.stop_one(tid)) continue;
                     // It went to sleep meanwhile, in a call that was interrupted before: the next
@@ -256,11 +277,12 @@ void reap_clone(std::uint32_t pid,
                         [] {});
                     injection.put_back();
                 } catch (const Error& error) {
-                    if (error.kind() == ErrorKind::kProcessGone) return;
-                    if (error.kind() == ErrorKind::kUnsupported)
-                        continue;  // perhaps another thread can
-                    if (error.kind() != ErrorKind::kAccessDenied) throw;
-                    // Somebody else traces it at the moment, perhaps another snapshot.
+                    // Perhaps another thread can, or this one later: it ended, or called execve, or
+                    // somebody else traces the target at the moment, perhaps another snapshot.
+                    if (error.kind() == ErrorKind::kUnsupported ||
+                        error.kind() == ErrorKind::kTimedOut) {
+                        if (monotonic_ns() < patience_ns) continue;
+                    }
                 }
                 break;
             }

@@ -41,12 +41,13 @@ private:
 };
 
 // Makes the target collect the zombie of a clone that has ended: one of its threads is stopped for
-// about 0.1 ms. Does nothing where the target has gone or has collected it. Never throws; what
-// can't be done becomes a diagnostic.
+// about 0.1 ms; tried for some seconds. Does nothing where the target has gone or has collected it.
+// Never throws; what can't be done becomes a diagnostic.
 void reap_clone(std::uint32_t pid,
                 int process_directory,
                 pid_t clone,
                 std::int32_t clone_in_target,
+                Watchdog& watchdog,
                 Diagnostics& diagnostics) noexcept;
 
 }  // namespace snapcore::linux_os

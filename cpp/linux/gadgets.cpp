@@ -20,7 +20,8 @@ constexpr std::uint64_t kMostText = 64 * 1024 * 1024;
 
 bool holds(int memory, std::uint64_t address, std::string_view bytes) {
     std::array<char, 16> buffer;
-    return ::pread(memory, buffer.data(), bytes.size(), static_cast<off_t>(address)) ==
+    return address != 0 &&
+           ::pread(memory, buffer.data(), bytes.size(), static_cast<off_t>(address)) ==
                static_cast<ssize_t>(bytes.size()) &&
            std::string_view(buffer.data(), bytes.size()) == bytes;
 }
@@ -88,12 +89,16 @@ Gadgets find_gadgets(int process_directory, int memory) {
     return found;
 }
 
-bool still_there(const Gadgets& gadgets, int memory) {
-    if (gadgets.call == 0 || gadgets.come_home == 0) return false;
-    return holds(memory, gadgets.call, kCallGadget) &&
-           std::any_of(kReturnGadgets.begin(), kReturnGadgets.end(), [&](std::string_view gadget) {
-               return holds(memory, gadgets.come_home, gadget);
-           });
+Gadgets still_there(const Gadgets& gadgets, int memory) {
+    Gadgets there;
+    if (holds(memory, gadgets.call, kCallGadget)) there.call = gadgets.call;
+    if (holds(memory, gadgets.plain_call, kPlainCall)) there.plain_call = gadgets.plain_call;
+    if (std::any_of(kReturnGadgets.begin(), kReturnGadgets.end(), [&](std::string_view gadget) {
+            return holds(memory, gadgets.come_home, gadget);
+        })) {
+        there.come_home = gadgets.come_home;
+    }
+    return there;
 }
 
 }  // namespace snapcore::linux_os

@@ -22,7 +22,8 @@ struct Gadgets {
 // While the target runs. Reads at most 64 MiB of text, libc's first.
 Gadgets find_gadgets(int process_directory, int memory);
 
-// In the stop: whether the bytes are still there.
-bool still_there(const Gadgets& gadgets, int memory);
+// In the stop: those whose bytes are still there. None are where the target called execve
+// meanwhile: its memory of before is gone, and `memory` with it.
+Gadgets still_there(const Gadgets& gadgets, int memory);
 
 }  // namespace snapcore::linux_os

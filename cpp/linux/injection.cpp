@@ -2,6 +2,7 @@
 #include "linux/injection.h"
 
 #include <sys/ptrace.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -34,6 +35,17 @@ bool write_exactly(pid_t tid, std::uint64_t address, const std::vector<std::byte
     return write_remote(tid, address, bytes) == bytes.size();
 }
 
+Error call_abandoned(std::uint32_t pid) {
+    return {ErrorKind::kTimedOut,
+            ErrorDomain::kErrno,
+            ETIMEDOUT,
+            "PTRACE_SYSCALL",
+            "the target did not get to make the call within max_pause and was let go; its cgroup "
+            "may have been frozen, or it gets no processor: try again, raise max_pause, or use "
+            "method=\"live\"",
+            pid};
+}
+
 bool will_restart(std::int64_t value) {
     return value <= -512 && value >= -516;
 }
@@ -59,16 +71,26 @@ Injection::Injection(StoppedProcess& target,
                                  "use method=\"live\"",
                                  target.pid());
     }
-    const bool home_possible = still_there(gadgets, memory);
+    const Gadgets there = still_there(gadgets, memory);
+    if (there.call == 0 && there.plain_call == 0) {
+        // None were found, or they are gone: `memory` may be that of a program before.
+        const std::uint64_t code = instruction_pointer(order.front().second->restored);
+        char byte;
+        const bool same = ::pread(memory, &byte, 1, static_cast<off_t>(code)) == 1;
+        if (!same || gadgets.call != 0 || gadgets.plain_call != 0) {
+            throw program_replaced(target.pid());
+        }
+    }
+    const bool home_possible = there.call != 0 && there.come_home != 0;
     for (const auto& [rank, thread] : order) {
         if (thread->tracee.in_restartable_sequence()) continue;
-        if (home_possible && prepare(*thread, gadgets)) break;
+        if (home_possible && prepare(*thread, there)) break;
     }
     if (!thread_) {
         // Without a way home the window is short, and the diagnostics say that it was there.
         for (const auto& [rank, thread] : order) {
             if (thread->tracee.in_restartable_sequence()) continue;
-            call_address_ = gadgets.plain_call != 0 ? gadgets.plain_call : gadgets.call;
+            call_address_ = there.plain_call != 0 ? there.plain_call : there.call;
             if (call_address_ == 0) break;
             saved_.general = thread->restored;
             saved_mask_ = thread->tracee.signal_mask();
@@ -148,6 +170,7 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
     const Tracee& tracee = thread_->tracee;
     InjectedResult result;
     bool entered = false;
+    bool inside = false;
     bool watched = false;
     bool late = false;
     int signal = 0;
@@ -162,18 +185,25 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
         if (!stop) {
             late = true;
             overdue();
+            // Calls back a thread that has not entered the call: the freezer of its cgroup may hold
+            // it outside.
+            tracee.interrupt();
             stop = tracee.wait(0);
         }
         switch (stop->kind) {
             case StopKind::kCall: {
-                if (tracee.at_call_entry()) {
+                inside = tracee.at_call_entry();
+                if (inside) {
                     entered = true;
                     break;
                 }
                 const std::int64_t value = call_result(tracee.registers());
                 // A stop asked for meanwhile makes fork begin again; the kernel sees to it when the
                 // thread goes on.
-                if (will_restart(value)) break;
+                if (will_restart(value)) {
+                    if (late) throw call_abandoned(target_.pid());
+                    break;
+                }
                 result.value = value;
                 return result;
             }
@@ -187,6 +217,8 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                 throw Error::from_errno(
                     ESRCH, "waitid", "it was killed while its clone was made", target_.pid());
             case StopKind::kEvent:
+                if (late && !inside) throw call_abandoned(target_.pid());
+                break;
             case StopKind::kExec:
             case StopKind::kOther: break;
         }

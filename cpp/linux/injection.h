@@ -41,7 +41,8 @@ public:
     Injection& operator=(const Injection&) = delete;
 
     // While the call runs, `meanwhile` is called once, and at the target's deadline `overdue`,
-    // once; the call itself cannot be abandoned. For clone the stack argument is filled in here.
+    // once: a call that has begun cannot be abandoned, one that has not ends as TimedOut. For clone
+    // the stack argument is filled in here.
     InjectedResult run(std::uint64_t number,
                        std::array<std::uint64_t, 6> arguments,
                        const std::function<void()>& meanwhile,

@@ -79,6 +79,11 @@ private:
 
     const Mapping* find(std::uint64_t address) const { return mapping_at(mappings_, address); }
 
+    int pagemap_of(const Mapping& m) const {
+        return source_.target_pagemap >= 0 && is_kept_from_clone(m) ? source_.target_pagemap
+                                                                    : source_.pagemap;
+    }
+
     // Clipped to what can be read; anonymous pages that nobody touched stay untouched.
     void add(Range wanted) {
         for (std::uint64_t at = wanted.address; at < wanted.end();) {
@@ -100,7 +105,7 @@ private:
             return;
         }
         const std::uint64_t first = align_down(begin, kPageSize), last = align_up(end, kPageSize);
-        for (const Range& run : populated_runs(source_.pagemap, first, last, false)) {
+        for (const Range& run : populated_runs(pagemap_of(m), first, last, false)) {
             const std::uint64_t from = std::max(run.address, begin);
             const std::uint64_t to = std::min(run.end(), end);
             if (from < to) ranges_.push_back({from, to - from});
@@ -109,12 +114,12 @@ private:
 
     void add_written(const Mapping& m) {
         if (m.inode != 0) {
-            for (const Range& run : populated_runs(source_.pagemap, m.start, m.end, true)) {
+            for (const Range& run : populated_runs(pagemap_of(m), m.start, m.end, true)) {
                 ranges_.push_back(run);
             }
             return;
         }
-        const AnonymousPages pages = anonymous_pages(m, source_.pagemap);
+        const AnonymousPages pages = anonymous_pages(m, pagemap_of(m));
         ranges_.insert(ranges_.end(), pages.populated.begin(), pages.populated.end());
         plan_.known_zero.insert(plan_.known_zero.end(), pages.zero.begin(), pages.zero.end());
     }
@@ -275,7 +280,8 @@ private:
     void place(std::uint64_t begin, std::uint64_t end) {
         if (begin >= end) return;
         const Mapping* const m = find(begin);
-        const bool live = m != nullptr && m->shared && m->writable && !source_.stands_still;
+        const bool live = m != nullptr && !source_.stands_still &&
+                          ((m->shared && m->writable) || is_kept_from_clone(*m));
         plan_.ranges.push_back({{begin, end - begin}, !live});
     }
 

@@ -62,6 +62,8 @@ struct PartsSource {
     Range environment;
     // The process stands still: shared memory is of the instant as well.
     bool stands_still = false;
+    // Of what the target keeps from a clone, where there is one.
+    int target_pagemap = -1;
 };
 // Ascending, not overlapping, none spans two mappings.
 MemoryPlan plan_parts(const PartsSource& source);

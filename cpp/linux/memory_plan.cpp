@@ -37,7 +37,7 @@ public:
         } else if (!readable) {
             return;
         } else if (!m.shared && (m.writable || image)) {
-            range(m.start, m.end, true);
+            range(m.start, m.end, !is_kept_from_clone(m));
         } else {
             mapped_pages(m);
         }
@@ -65,10 +65,11 @@ private:
     }
 
     void anonymous(const Mapping& m) {
-        const AnonymousPages pages = anonymous_pages(m, private_pagemap_);
+        const bool kept = is_kept_from_clone(m);
+        const AnonymousPages pages = anonymous_pages(m, kept ? target_pagemap_ : private_pagemap_);
         // PROT_NONE that holds nothing is a reservation, not memory.
         if (pages.populated.empty() && !m.readable && !m.writable && !m.executable) return;
-        for (const Range& run : pages.populated) range(run.address, run.end(), true);
+        for (const Range& run : pages.populated) range(run.address, run.end(), !kept);
         plan_.known_zero.insert(plan_.known_zero.end(), pages.zero.begin(), pages.zero.end());
     }
 

@@ -54,10 +54,16 @@ std::size_t ProcessMemory::read_process(std::uint64_t address, std::span<std::by
     if (!memory_ && running_ != 0) return read_remote(running_, address, out);
     std::size_t done = 0;
     while (memory_ && done < out.size()) {
-        const ssize_t n = ::pread(memory_.get(),
-                                  out.data() + done,
-                                  out.size() - done,
-                                  static_cast<off_t>(address + done));
+        const std::uint64_t at = address + done;
+        std::uint64_t limit = out.size() - done;
+        const auto next = std::find_if(
+            apart_.begin(), apart_.end(), [&](const Range& range) { return range.end() > at; });
+        const bool apart = next != apart_.end() && next->address <= at;
+        if (next != apart_.end()) {
+            limit = std::min(limit, (apart ? next->end() : next->address) - at);
+        }
+        const int memory = apart ? other_memory_.get() : memory_.get();
+        const ssize_t n = ::pread(memory, out.data() + done, limit, static_cast<off_t>(at));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) break;
         done += static_cast<std::size_t>(n);

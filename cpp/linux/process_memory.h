@@ -33,10 +33,19 @@ public:
     // Past it (monotonic_ns()) the target may run again, and reads throw TimedOut. 0: never.
     void set_deadline(std::int64_t deadline_ns) { deadline_ns_ = deadline_ns; }
 
+    // Ranges, ascending, that are read from another process: the target, where its clone lacks
+    // them.
+    void read_apart(UniqueDescriptor memory, std::vector<Range> ranges) {
+        other_memory_ = std::move(memory);
+        apart_ = std::move(ranges);
+    }
+
 private:
     std::size_t read_process(std::uint64_t address, std::span<std::byte> out);
 
     UniqueDescriptor memory_;
+    UniqueDescriptor other_memory_;
+    std::vector<Range> apart_;
     std::vector<MemoryCopy> copies_;  // ascending, not overlapping
     pid_t running_;
     std::atomic<std::int64_t> deadline_ns_{0};

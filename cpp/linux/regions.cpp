@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "linux/regions.h"
 
+#include <algorithm>
+
 #include "generated/flags.h"
 
 namespace snapcore::linux_os {
@@ -54,9 +56,14 @@ const Mapping* mapping_at(std::span<const Mapping> mappings, std::uint64_t addre
     return &*(next - 1);
 }
 
+bool is_kept_from_clone(const Mapping& mapping) {
+    return mapping.has_vm_flag("dc") || mapping.has_vm_flag("wf");
+}
+
 std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings,
                                                 bool details,
-                                                bool has_clone) {
+                                                bool has_clone,
+                                                std::span<const Range> copied) {
     auto table = std::make_shared<RegionTable>();
     table->reserve(mappings.size());
     const std::vector<bool> image = image_mappings(mappings);
@@ -82,7 +89,12 @@ std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mapping
             row.device = m.device;
             if (!m.vm_flags.empty()) row.linux_flags = m.vm_flags;
         }
-        if (has_clone) row.in_clone = m.shared && m.writable ? Boolean::kFalse : Boolean::kTrue;
+        if (has_clone) {
+            const auto is_it = [&](const Range& range) { return range.address == m.start; };
+            const bool there = !is_kept_from_clone(m) &&
+                               (!(m.shared && m.writable) || std::ranges::any_of(copied, is_it));
+            row.in_clone = there ? Boolean::kTrue : Boolean::kFalse;
+        }
         table->append(row);
     }
     return table;

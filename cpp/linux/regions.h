@@ -15,11 +15,15 @@
 
 namespace snapcore::linux_os {
 
+// MADV_DONTFORK, MADV_WIPEONFORK: not in a clone, or zeros there.
+bool is_kept_from_clone(const Mapping& mapping);
+
 // `details`: names, inodes and flags of the files (VA_SPACE_SECTION_INFORMATION). `has_clone`:
-// in_clone is known.
+// in_clone is known. `copied`: shared mappings that were copied in the stop.
 std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mappings,
                                                 bool details,
-                                                bool has_clone);
+                                                bool has_clone,
+                                                std::span<const Range> copied = {});
 
 // For each mapping, whether it belongs to an ELF image: it lies in a run of mappings of one file of
 // which some are executable.

@@ -45,7 +45,9 @@ LinuxSnapshot::LinuxSnapshot(const CaptureOptions& options, Control& control)
     if (source_ == MemorySource::kNone && captured(CaptureFlags::VA_CLONE))
         source_ = MemorySource::kClone;
     directory_ = open_target(options.pid);
-    check_target(directory_.get(), options.pid, needs_stop());
+    // Another thread of ours that captures this process has it traced: they take turns.
+    const bool self = options.pid == static_cast<std::uint32_t>(owner_);
+    check_target(directory_.get(), options.pid, needs_stop() && !self);
     if (source_ == MemorySource::kParts) {
         if (clone_is_quicker()) {
             source_ = MemorySource::kClone;
@@ -127,6 +129,7 @@ void LinuxSnapshot::trace(Control& control) {
     pause_ns_ = record.pause_ns;
     diagnostics_ = std::move(record.diagnostics);
     maps_text_ = std::move(record.maps);
+    copied_ = std::move(record.copied);
 
     // Soonest first: a thread may end at any moment now.
     read_threads(record);
@@ -313,10 +316,48 @@ const std::vector<Mapping>& LinuxSnapshot::mappings() {
             mappings_ = parse_maps(maps_text_);
         } else {
             must_be_open();
-            mappings_ = parse_maps(read_text(clone_.directory.get(), "smaps", options_.pid));
+            std::vector<Mapping> found =
+                parse_maps(read_text(clone_.directory.get(), "smaps", options_.pid));
+            if (source_ == MemorySource::kClone) add_kept_from_clone(found);
+            mappings_ = std::move(found);
         }
     }
     return *mappings_;
+}
+
+// What the target keeps from its forks is read from the target itself, as shared memory is in
+// effect: of a later instant, but not zeros.
+void LinuxSnapshot::add_kept_from_clone(std::vector<Mapping>& mappings) {
+    const auto in_clone = [&mappings](const Mapping& m) {
+        const auto next = std::ranges::upper_bound(mappings, m.start, {}, &Mapping::end);
+        return next != mappings.end() && next->start < m.end;
+    };
+    std::vector<Mapping> others = parse_maps(try_read_text(directory_.get(), "maps"));
+    std::erase_if(others, in_clone);
+    // Marked, or mapped since; the flags, which cost a walk of the page tables, tell.
+    if (!others.empty()) {
+        others = parse_maps(try_read_text(directory_.get(), "smaps"));
+        std::erase_if(others,
+                      [&](const Mapping& m) { return !m.has_vm_flag("dc") || in_clone(m); });
+        mappings.insert(mappings.end(), others.begin(), others.end());
+        std::ranges::sort(mappings, {}, &Mapping::start);
+    }
+    std::vector<Range> apart;
+    std::uint64_t bytes = 0;
+    for (const Mapping& m : mappings) {
+        if (!is_kept_from_clone(m)) continue;
+        apart.push_back({m.start, m.end - m.start});
+        bytes += m.end - m.start;
+    }
+    if (apart.empty()) return;
+    memory_->read_apart(UniqueDescriptor(::openat(directory_.get(), "mem", O_RDONLY | O_CLOEXEC)),
+                        std::move(apart));
+    note(Severity::kInfo,
+         "memory_kept_from_clone",
+         std::to_string(bytes) +
+             " bytes are marked MADV_DONTFORK or MADV_WIPEONFORK by the target: "
+             "they are read from it while it runs on, not from the snapshot",
+         bytes);
 }
 
 std::shared_ptr<const RegionTable> LinuxSnapshot::regions() {
@@ -325,7 +366,8 @@ std::shared_ptr<const RegionTable> LinuxSnapshot::regions() {
     if (!regions_) {
         regions_ = region_table(mappings(),
                                 captured(CaptureFlags::VA_SPACE_SECTION_INFORMATION),
-                                source_ == MemorySource::kClone);
+                                source_ == MemorySource::kClone,
+                                copied_);
     }
     return regions_;
 }
@@ -349,11 +391,12 @@ std::size_t LinuxSnapshot::read(std::uint64_t address, std::span<std::byte> out)
     {
         const std::lock_guard lock(mutex_);
         must_be_open();
+        if (source_ != MemorySource::kClone) {
+            throw Error::invalid_argument(
+                "memory was not captured; capture with CaptureFlags.VA_CLONE");
+        }
+        mappings();  // they tell what is read from elsewhere
         memory = memory_;
-    }
-    if (source_ != MemorySource::kClone) {
-        throw Error::invalid_argument(
-            "memory was not captured; capture with CaptureFlags.VA_CLONE");
     }
     return memory->read(address, out);
 }

@@ -61,6 +61,7 @@ private:
 
     // Locked by the caller.
     const std::vector<Mapping>& mappings();
+    void add_kept_from_clone(std::vector<Mapping>& mappings);
     const Modules& read_module_table();
     void must_be_open() const;
 
@@ -85,6 +86,7 @@ private:
     std::shared_ptr<const ContextTable> contexts_;
     std::vector<PartThread> part_threads_;
     Range environment_;  // where its strings lie
+    std::vector<Range> copied_;
     std::string maps_text_, status_text_, limits_text_;
     std::int64_t captured_at_ns_ = 0;
 

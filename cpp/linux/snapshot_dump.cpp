@@ -112,13 +112,18 @@ void LinuxSnapshot::add_memory(minidump::Contents& contents) {
     } else {
         const int pagemap = clone_.pagemap.get();
         MemoryPlan plan;
+        const UniqueDescriptor target(::openat(directory_.get(), "pagemap", O_RDONLY | O_CLOEXEC));
         if (full) {
-            const UniqueDescriptor target(
-                ::openat(directory_.get(), "pagemap", O_RDONLY | O_CLOEXEC));
             plan = plan_full_memory(mappings(), live ? -1 : pagemap, live ? pagemap : target.get());
         } else {
-            plan = plan_parts(
-                {contents.flags, mappings(), part_threads_, *memory_, pagemap, environment_, live});
+            plan = plan_parts({contents.flags,
+                               mappings(),
+                               part_threads_,
+                               *memory_,
+                               pagemap,
+                               environment_,
+                               live,
+                               live ? -1 : target.get()});
         }
         for (minidump::MemoryRange& range : plan.ranges) {
             // A target that stands still is of one instant throughout, and so is what was copied in

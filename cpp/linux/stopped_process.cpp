@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "linux/stopped_process.h"
 
+#include <sched.h>
 #include <sys/ptrace.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,26 +23,54 @@ namespace {
 // freeze it.
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
+constexpr int kSeizeAgain = 3;
+
 std::string task_file(pid_t tid, const char* name) {
     return "task/" + std::to_string(tid) + "/" + name;
 }
 
 }  // namespace
 
-StoppedProcess::StoppedProcess(std::uint32_t pid, int directory, std::int64_t deadline_ns)
-    : pid_(pid), directory_(directory), deadline_ns_(deadline_ns) {}
+Error program_replaced(std::uint32_t pid) {
+    return {ErrorKind::kProcessGone,
+            ErrorDomain::kErrno,
+            ESRCH,
+            "PTRACE_EVENT_EXEC",
+            "the process replaced its program (execve) while it was being captured; try again",
+            pid};
+}
+
+StoppedProcess::StoppedProcess(std::uint32_t pid,
+                               int directory,
+                               std::int64_t deadline_ns,
+                               Watchdog& watchdog)
+    : pid_(pid), directory_(directory), deadline_ns_(deadline_ns), watchdog_(watchdog) {}
+
+bool StoppedProcess::is_alive(pid_t tid) const {
+    const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
+    return stat && stat->state != 'Z' && stat->state != 'X';
+}
 
 void StoppedProcess::seize(pid_t tid) {
     const Tracee tracee(tid);
-    const int error = tracee.seize(kOptions);
+    int error = tracee.seize(kOptions);
+    for (int again = 0; error == EPERM && again < kSeizeAgain && is_alive(tid); ++again) {
+        // The number of a leader that an execve has ended is that of another thread now: one that
+        // is traced already, if it was seized before.
+        if (static_cast<std::uint32_t>(tid) == pid_ && tracee.is_traced_here()) {
+            throw program_replaced(pid_);
+        }
+        ::sched_yield();
+        error = tracee.seize(kOptions);
+    }
     if (error == 0) {
+        watchdog_.collect(tid);
         if (tracee.interrupt()) waiting_.push_back(tid);
         return;
     }
     if (error == ESRCH) return;
     // EPERM is also the answer for a thread that is on its way out.
-    const auto stat = parse_stat(try_read_text(directory_, task_file(tid, "stat").c_str()));
-    if (!stat || stat->state == 'Z' || stat->state == 'X') return;
+    if (!is_alive(tid)) return;
     throw attach_error(directory_, pid_, error, "PTRACE_SEIZE");
 }
 
@@ -76,10 +106,22 @@ void StoppedProcess::stop_all() {
             finish_stop(thread);
         }
     }
+    watchdog_.forget();
     if (threads_.empty()) throw process_gone(pid_, "it ended while it was being stopped");
+    check_program();
     std::sort(threads_.begin(), threads_.end(), [](const auto& a, const auto& b) {
         return a.tracee.tid() < b.tracee.tid();
     });
+}
+
+// A thread that calls execve ends those that were stopped already and takes the leader's place and
+// number; that stop nobody has seen yet.
+void StoppedProcess::check_program() const {
+    const Tracee leader(static_cast<pid_t>(pid_));
+    const auto stop = leader.wait(1);
+    if (!stop || stop->kind != StopKind::kExec) return;
+    leader.detach();
+    throw program_replaced(pid_);
 }
 
 bool StoppedProcess::stop_one(pid_t tid) {
@@ -89,6 +131,7 @@ bool StoppedProcess::stop_one(pid_t tid) {
     StoppedThread thread{Tracee(tid)};
     const std::size_t before = threads_.size();
     finish_stop(thread);
+    watchdog_.forget();
     return threads_.size() > before;
 }
 
@@ -102,19 +145,14 @@ void StoppedProcess::finish_stop(StoppedThread& thread) {
             time_out(tracee.tid());
         }
         switch (stop->kind) {
-            case StopKind::kGone: return;
+            case StopKind::kGone:
+                if (static_cast<std::uint32_t>(tracee.tid()) == pid_ && is_alive(tracee.tid()))
+                    throw program_replaced(pid_);
+                return;
             case StopKind::kEvent:
                 if (mend(thread)) threads_.push_back(thread);
                 return;
-            case StopKind::kExec:
-                tracee.detach();
-                throw Error(ErrorKind::kProcessGone,
-                            ErrorDomain::kErrno,
-                            ESRCH,
-                            "PTRACE_EVENT_EXEC",
-                            "the process replaced its program (execve) while it was being stopped; "
-                            "try again",
-                            pid_);
+            case StopKind::kExec: tracee.detach(); throw program_replaced(pid_);
             case StopKind::kClone: adopt_clone(static_cast<pid_t>(tracee.event_message())); break;
             case StopKind::kCall:
             case StopKind::kSignal:
@@ -148,7 +186,9 @@ bool StoppedProcess::mend(StoppedThread& thread) {
         return true;
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::kProcessGone) return false;  // killed in the stop
-        throw;
+        thread.tracee.detach();                                     // it is in none of the lists
+        if (error.kind() != ErrorKind::kUnsupported) throw;
+        throw Error::unsupported(error.call(), error.detail(), pid_);
     }
 }
 
@@ -167,6 +207,7 @@ void StoppedProcess::time_out(pid_t tid) const {
 }
 
 void StoppedProcess::release(pid_t keep) noexcept {
+    watchdog_.forget();
     std::vector<StoppedThread> kept;
     for (const StoppedThread& thread : threads_) {
         if (thread.tracee.tid() == keep) {

@@ -4,7 +4,8 @@
 //
 // clang-format off
 // call                                    | purpose                                                                       | can block on
-// PTRACE_SEIZE, INTERRUPT, waitid WNOHANG | see tracee.h                                                                  | polled to the deadline: a thread in uninterruptible sleep or a frozen cgroup ends there as TimedOut
+// PTRACE_SEIZE                            | see tracee.h                                                                  | an execve of the target that is under way: see watchdog.h
+// PTRACE_INTERRUPT, waitid WNOHANG        | see tracee.h                                                                  | polled to the deadline: a thread in uninterruptible sleep or a frozen cgroup ends there as TimedOut
 // getdents64 PID/task                     | find threads until none is new                                                | nothing
 // read task/TID/status                    | signals pending, only for a thread that an EINTR correction is considered for | nothing
 // clang-format on
@@ -15,7 +16,9 @@
 #include <vector>
 
 #include "base/diagnostics.h"
+#include "base/error.h"
 #include "linux/tracee.h"
+#include "linux/watchdog.h"
 
 namespace snapcore::linux_os {
 
@@ -28,10 +31,13 @@ struct StoppedThread {
     bool signals_pending = false;
 };
 
+// ProcessGone: it called execve in the middle.
+Error program_replaced(std::uint32_t pid);
+
 class StoppedProcess {
 public:
     // `directory` is /proc/PID. Nothing is stopped yet.
-    StoppedProcess(std::uint32_t pid, int directory, std::int64_t deadline_ns);
+    StoppedProcess(std::uint32_t pid, int directory, std::int64_t deadline_ns, Watchdog& watchdog);
     ~StoppedProcess() { release(); }
     StoppedProcess(const StoppedProcess&) = delete;
     StoppedProcess& operator=(const StoppedProcess&) = delete;
@@ -54,15 +60,18 @@ public:
     void release(pid_t keep = 0) noexcept;
 
 private:
+    bool is_alive(pid_t tid) const;
     void seize(pid_t tid);
     void finish_stop(StoppedThread& thread);
     void adopt_clone(pid_t tid);
+    void check_program() const;
     bool mend(StoppedThread& thread);
     [[noreturn]] void time_out(pid_t tid) const;
 
     std::uint32_t pid_;
     int directory_;
     std::int64_t deadline_ns_;
+    Watchdog& watchdog_;
     std::vector<StoppedThread> threads_;  // stopped
     std::vector<pid_t> waiting_;          // seized and interrupted, not seen to stop yet
     std::vector<pid_t> adopted_;          // traced from birth, not stopped yet

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -91,6 +92,12 @@ bool has_ended(pid_t tid) {
 
 }  // namespace
 
+bool Tracee::is_traced_here() const {
+    const Status status = parse_status(
+        try_read_text(AT_FDCWD, ("/proc/" + std::to_string(tid_) + "/status").c_str()));
+    return status.tracer_pid == static_cast<std::uint32_t>(::gettid());
+}
+
 void Tracee::must(long result, std::string_view call) const {
     if (result < 0) {
         throw Error::from_errno(errno, call, "", static_cast<std::uint32_t>(tid_));
@@ -130,7 +137,7 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
         // One more look after the end was seen: what can be reported must be taken, or its parent
         // never sees the zombie.
         if (ended) return Stop{StopKind::kGone, 0};
-        ended = backoff.pause() && has_ended(tid_);
+        ended = backoff.pause() && (has_ended(tid_) || !is_traced_here());
     }
 }
 
@@ -170,6 +177,12 @@ UserRegisters Tracee::registers() const {
     UserRegisters registers{};
     iovec vector{&registers, sizeof registers};
     must(ptrace_call(PTRACE_GETREGSET, tid_, as_pointer(NT_PRSTATUS), &vector), "PTRACE_GETREGSET");
+    if (vector.iov_len != sizeof registers) {
+        throw Error::unsupported("PTRACE_GETREGSET",
+                                 "it runs 32-bit code, whose registers this version does not know; "
+                                 "snapcore.handles() and snapcore.threads() work without them",
+                                 static_cast<std::uint32_t>(tid_));
+    }
     return registers;
 }
 

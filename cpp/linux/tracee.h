@@ -3,13 +3,11 @@
 // One traced thread. Every call must come from the thread that seized it.
 //
 // call                  | purpose                              | can block on
-// PTRACE_SEIZE          | attach without stopping              | nothing (EPERM, ESRCH)
-// PTRACE_INTERRUPT      | ask for a stop                       | nothing
-// waitid WNOHANG        | see the stop, polled to a deadline   | nothing
-// PTRACE_*REGSET, ...   | registers of a stopped thread        | nothing
-// PTRACE_SYSCALL, CONT  | let it go on                         | nothing
-// PTRACE_DETACH         | let it go                            | nothing
-// kill, PTRACE_KILL     | end it                               | nothing
+// PTRACE_SEIZE          | attach without stopping              | an execve of the target
+// (cred_guard_mutex) PTRACE_INTERRUPT      | ask for a stop                       | nothing waitid
+// WNOHANG        | see the stop, polled to a deadline   | nothing PTRACE_*REGSET, ...   | registers
+// of a stopped thread        | nothing PTRACE_SYSCALL, CONT  | let it go on | nothing PTRACE_DETACH
+// | let it go                            | nothing kill, PTRACE_KILL     | end it | nothing
 #pragma once
 
 #include <sys/types.h>
@@ -65,6 +63,9 @@ public:
     void set_signal_mask(std::uint64_t mask) const;
     std::vector<std::byte> extended_state() const;  // empty where the processor has none
     std::array<std::uint64_t, 8> debug_registers() const;
+    // False where another thread has its number now: one that called execve, which takes the place
+    // of a leader together with its number, but not its tracer.
+    bool is_traced_here() const;
     // Inside a restartable sequence (rseq), or registered to be in one.
     bool in_restartable_sequence() const;
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,6 +31,9 @@ namespace {
 
 constexpr std::size_t kMostDescriptorsInStop = 256;
 constexpr std::uint64_t kPage = 4096;
+constexpr int kGadgetAttempts = 3;
+// The tracer itself keeps the deadline wherever it can.
+constexpr std::int64_t kWatchdogMarginNs = 250'000'000;
 
 UniqueDescriptor open_at(int directory, const char* name) {
     return UniqueDescriptor(::openat(directory, name, O_RDONLY | O_CLOEXEC));
@@ -53,9 +57,26 @@ std::vector<std::byte> read_target(std::uint32_t pid, Range range) {
     return bytes;
 }
 
+Error held_up(std::uint32_t pid) {
+    const auto stat =
+        parse_stat(try_read_text(AT_FDCWD, ("/proc/" + std::to_string(pid) + "/stat").c_str()));
+    return {ErrorKind::kTimedOut,
+            ErrorDomain::kErrno,
+            ETIMEDOUT,
+            "ptrace",
+            "the kernel did not answer within max_pause" +
+                (stat ? std::string(" (the target's state is ") + stat->state + ")" : "") +
+                ": an execve of the target that waits for a slow disk, or memory that nobody fills "
+                "(userfaultfd, a dead file system). What was stopped was let go, by the helper "
+                "program at once, by a tracer thread (SNAPCORE_TRACER=thread) when the kernel "
+                "answers; try again later",
+            pid};
+}
+
 class Tracer {
 public:
-    explicit Tracer(const TracerRequest& request) : request_(request) {
+    Tracer(const TracerRequest& request, Watchdog& watchdog)
+        : request_(request), watchdog_(watchdog) {
         directory_ = open_process_directory(request.pid);
     }
 
@@ -73,6 +94,7 @@ public:
 private:
     bool needs(std::uint32_t bit) const { return (request_.needs & bit) != 0; }
     void refuse_seccomp(const Status& status);
+    void refuse_userfaultfd();
     void clone(StoppedProcess& target);
     void sample(const StoppedThread& thread);
     // All but `sampled`, and the descriptors.
@@ -80,8 +102,11 @@ private:
     void copy_parts();
     void copy_shared(std::uint64_t budget);
     void phase(const char* name);
+    // No thread is kept any more; throws where the watchdog has said so already.
+    void released();
 
     TracerRequest request_;
+    Watchdog& watchdog_;
     UniqueDescriptor directory_;
     UniqueDescriptor memory_;
     Gadgets gadgets_;
@@ -100,6 +125,10 @@ void Tracer::phase(const char* name) {
     phase_ns_ = now;
 }
 
+void Tracer::released() {
+    if (!watchdog_.set_limit(0)) throw held_up(request_.pid);
+}
+
 void Tracer::refuse_seccomp(const Status& status) {
     if (status.seccomp == 0) return;
     suspend_seccomp_ = status.seccomp == 2;
@@ -116,18 +145,51 @@ void Tracer::refuse_seccomp(const Status& status) {
         request_.pid);
 }
 
+// With a handler of faults in the target itself, fork would wait for it, and it stands still.
+void Tracer::refuse_userfaultfd() {
+    bool complete = false;
+    std::vector<DescriptorLink> links;
+    try {
+        links = list_descriptors(directory_.get(), static_cast<std::size_t>(-1), &complete);
+    } catch (const Error&) {
+        return;  // not to be seen; a fork that waits ends at max_pause
+    }
+    const bool handles = std::any_of(links.begin(), links.end(), [](const DescriptorLink& link) {
+        return link.link == "anon_inode:[userfaultfd]";
+    });
+    if (!handles) return;
+    for (const Mapping& mapping : parse_maps(try_read_text(directory_.get(), "smaps"))) {
+        if (!mapping.has_vm_flag("um") && !mapping.has_vm_flag("uw") && !mapping.has_vm_flag("ui"))
+            continue;
+        throw Error::unsupported(
+            "userfaultfd",
+            "the target handles page faults of its own (userfaultfd), and a clone of it would wait "
+            "for the handler, which stands still; use method=\"live\"",
+            request_.pid);
+    }
+}
+
 void Tracer::capture() {
     const int directory = directory_.get();
     check_target(directory, request_.pid, true);
     if (needs(need::kClone)) {
         refuse_seccomp(parse_status(try_read_text(directory, "status")));
-        memory_ = open_at(directory, "mem");
-        if (!memory_) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
-        gadgets_ = find_gadgets(directory, memory_.get());
+        for (int attempt = 0; attempt < kGadgetAttempts; ++attempt) {
+            memory_ = open_at(directory, "mem");
+            if (!memory_) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
+            gadgets_ = find_gadgets(directory, memory_.get());
+            // Nothing is found in the middle of an execve.
+            if (gadgets_.call != 0 || gadgets_.plain_call != 0) break;
+            const timespec step{0, 1'000'000};
+            ::nanosleep(&step, nullptr);
+        }
+        refuse_userfaultfd();
     }
 
     started_ns_ = phase_ns_ = monotonic_ns();
-    auto target = std::make_unique<StoppedProcess>(request_.pid, directory, hold_deadline_ns());
+    watchdog_.set_limit(hold_deadline_ns() + kWatchdogMarginNs);
+    auto target =
+        std::make_unique<StoppedProcess>(request_.pid, directory, hold_deadline_ns(), watchdog_);
     target->stop_all();
     record_.captured_at_ns = wall_clock_ns();
     phase("stop");
@@ -163,6 +225,7 @@ void Tracer::capture() {
     }
     if (clone_.pid() != 0) return;  // clone() let it go as soon as it could
     target->release();
+    released();
     phase("release");
     record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
 }
@@ -183,6 +246,7 @@ void Tracer::clone(StoppedProcess& target) {
         [&] {
             overdue = true;
             target.release(injection.tid());
+            watchdog_.set_limit(0);  // the call itself cannot be abandoned
         },
         suspend_seccomp_);
     phase("clone");
@@ -198,6 +262,7 @@ void Tracer::clone(StoppedProcess& target) {
     record_.clone = clone_.pid();
     record_.clone_in_target = clone_.pid_in_target();
     target.release();
+    released();
     phase("release");
     record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
     clone_.settle(
@@ -262,6 +327,7 @@ void Tracer::copy_shared(std::uint64_t budget) {
     const UniqueDescriptor pagemap = open_at(directory_.get(), "pagemap");
     for (const Mapping& mapping : parse_maps(try_read_text(directory_.get(), "maps"))) {
         if (!mapping.shared || !mapping.writable || !mapping.readable) continue;
+        bool whole = true;
         // Reading a page of shared memory that nobody touched would allocate it, so only what is
         // there is read.
         for (const Range& run : populated_runs(pagemap.get(), mapping.start, mapping.end, false)) {
@@ -269,8 +335,10 @@ void Tracer::copy_shared(std::uint64_t budget) {
             if (size == 0) return;
             std::vector<std::byte> bytes = read_target(request_.pid, {run.address, size});
             budget -= bytes.size();
+            whole = whole && bytes.size() == run.size;
             if (!bytes.empty()) record_.memory.push_back({run.address, std::move(bytes)});
         }
+        if (whole) record_.copied.push_back({mapping.start, mapping.end - mapping.start});
     }
 }
 
@@ -288,6 +356,7 @@ CaptureDescriptors Tracer::descriptors() {
 void Tracer::let_go() {
     target_->release();
     target_.reset();
+    watchdog_.set_limit(0);
     pause_ns_ = monotonic_ns() - started_ns_;
 }
 
@@ -296,8 +365,12 @@ void Tracer::finish(ReleaseRecord& release) noexcept {
     release.pause_ns = pause_ns_;
     if (clone_.pid() == 0) return;
     clone_.kill();
-    reap_clone(
-        request_.pid, directory_.get(), clone_.pid(), clone_.pid_in_target(), release.diagnostics);
+    reap_clone(request_.pid,
+               directory_.get(),
+               clone_.pid(),
+               clone_.pid_in_target(),
+               watchdog_,
+               release.diagnostics);
 }
 
 // Until the client says release, hangs up or dies. False when max_pause came first.
@@ -316,13 +389,14 @@ bool wait_for_release(int socket, int client, std::int64_t deadline_ns) {
     }
 }
 
-void serve_capture(int socket, int client, const TracerRequest& request) {
-    Tracer tracer(request);
+void serve_capture(int socket, int client, const TracerRequest& request, Watchdog& watchdog) {
+    Tracer tracer(request, watchdog);
     ReleaseRecord release;
     try {
         tracer.capture();
         send_capture(socket, tracer.record(), tracer.descriptors());
     } catch (...) {
+        watchdog.set_limit(0);
         tracer.finish(release);
         throw;
     }
@@ -344,6 +418,14 @@ void serve_tracer(int socket, int client) noexcept {
         const auto request = receive_request(socket);
         if (!request) return;
         try {
+            Watchdog watchdog([&] {
+                try {
+                    send_error(socket, held_up(request->pid));
+                } catch (const std::exception&) {
+                    // The other side has gone.
+                }
+                if (client >= 0) ::_exit(0);
+            });
             if (request->kind == RequestKind::kReap) {
                 ReleaseRecord release;
                 const UniqueDescriptor directory = open_process_directory(request->pid);
@@ -351,10 +433,11 @@ void serve_tracer(int socket, int client) noexcept {
                            directory.get(),
                            request->clone,
                            request->clone_in_target,
+                           watchdog,
                            release.diagnostics);
                 send_release(socket, release);
             } else {
-                serve_capture(socket, client, *request);
+                serve_capture(socket, client, *request, watchdog);
             }
         } catch (const Error& error) {
             send_error(socket, error);

@@ -7,7 +7,7 @@
 // In the stop, in this order:
 // clang-format off
 // call                                    | purpose                           | can block on
-// PTRACE_SEIZE ... waitid                 | stop (stopped_process.h)          | polled to max_pause
+// PTRACE_SEIZE ... waitid                 | stop (stopped_process.h)          | polled to max_pause; else the watchdog
 // ioctl PROCMAP_QUERY, process_vm_*       | the way home (injection.h)        | mmap_lock of the target
 // clone in the target                     | the copy                          | the copying of its page tables
 //   meanwhile: PTRACE_GETREGSET           | registers of the other threads    | nothing
@@ -16,8 +16,12 @@
 // PTRACE_DETACH                           | let go                            | nothing
 // After it:
 // close_range in the clone                | leave the shared descriptor table | nothing: it closes what only the clone holds
-// kill, waitid                            | the end of the clone              | the freeing of its memory
-// wait4 in the target                     | no zombie (second, short stop)    | as the first stop, 1 s
+// kill, waitid                            | the end of the clone              | the freeing of its memory, polled
+// wait4 in the target                     | no zombie (second, short stop)    | as the first stop, 1 s; 3 s in all
+//
+// Whatever blocks longer than max_pause while threads are stopped meets the watchdog (watchdog.h):
+// it answers TimedOut, and in the helper program it ends the process, which lets every thread go;
+// the one that makes the call comes home by itself. In a thread of the caller's it can only answer.
 // clang-format on
 #pragma once
 

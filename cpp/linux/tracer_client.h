@@ -4,8 +4,9 @@
 //
 // clang-format off
 // call                 | purpose                        | can block on
-// posix_spawn, waitpid | the helper program             | its start and its end
-// recvmsg, poll        | its answers                    | max_pause, the copying of page tables, reading /proc
+// posix_spawn          | the helper program             | its start
+// poll, recvmsg        | its answers                    | polled to max_pause and a grace: see below
+// kill, poll, waitpid  | its end                        | polled: one that does not end in time is killed
 // prctl PR_SET_PTRACER | a snapshot of ourselves (Yama) | nothing
 // clang-format on
 #pragma once
@@ -21,6 +22,9 @@
 
 namespace snapcore::linux_os {
 
+// Nothing here waits without end. A tracer that says nothing for max_pause and a grace, half a
+// minute and more for a large target, is given up: the helper program is killed, which the target
+// survives as any other death of its tracer; a thread is left to itself.
 class TracerClient {
 public:
     // kAuto: the helper program, unless Yama lets only an ancestor trace and this process is one.
@@ -29,7 +33,8 @@ public:
     TracerClient(const TracerClient&) = delete;
     TracerClient& operator=(const TracerClient&) = delete;
 
-    // Throws what the tracer threw; ErrorKind::kOther when it was killed.
+    // Throws what the tracer threw; ErrorKind::kOther when it was killed, kTimedOut when it does
+    // not answer, what `control` says within a bounded time.
     std::pair<CaptureRecord, CaptureDescriptors> capture(const TracerRequest& request,
                                                          Control& control);
     // Ends clone or hold and waits for the tracer's end. If the tracer was killed, a second one
@@ -41,7 +46,10 @@ public:
 private:
     void start_helper(std::uint32_t target);
     void start_thread();
-    void end() noexcept;
+    bool wait_for_answer(std::int64_t deadline_ns) const;
+    // What does not end by itself until then is killed, or left to itself.
+    void end(std::int64_t deadline_ns) noexcept;
+    std::int64_t grace_ns() const;
 
     TracerPlacement placement_;
     UniqueDescriptor socket_;

@@ -71,6 +71,7 @@ std::string encode(const CaptureRecord& record) {
         out.put(copy.address);
         out.put(copy.bytes);
     }
+    out.put(record.copied);
     out.put<std::uint64_t>(record.descriptors.size());
     for (const DescriptorLink& link : record.descriptors) {
         out.put(link.number);
@@ -107,6 +108,7 @@ CaptureRecord decode(std::string_view bytes) {
         copy.address = in.get<std::uint64_t>();
         copy.bytes = in.values<std::byte>();
     }
+    record.copied = in.values<Range>();
     record.descriptors.resize(in.get<std::uint64_t>());
     for (DescriptorLink& link : record.descriptors) {
         link.number = in.get<int>();

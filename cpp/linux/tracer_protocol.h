@@ -66,6 +66,8 @@ struct CaptureRecord {
     std::vector<ThreadSample> threads;
     std::vector<MemoryCopy>
         memory;  // parts, or shared mappings within the budget; ascending, not overlapping
+    // Shared mappings of which all that the target had mapped is in `memory`.
+    std::vector<Range> copied;
     std::vector<DescriptorLink> descriptors;
     bool descriptors_complete = true;
     std::string maps;
