@@ -218,6 +218,8 @@ bool is_interrupted_timed_call(const UserRegisters& registers) {
 
 std::optional<int> injection_rank(const UserRegisters& registers) {
     if (!is_native(registers) || registers.rsp == 0 || registers.rip == 0) return std::nullopt;
+    // About to go on with a call that was stopped a moment ago: the frame would lose it.
+    if (registers.rax == SYS_restart_syscall) return 5;
     if (static_cast<std::int64_t>(registers.orig_rax) < 0) return 0;
     switch (static_cast<std::int64_t>(registers.rax)) {
         case kRestartNoHand: return 1;
