@@ -118,6 +118,32 @@ def stacks(sizes: list[int], runs: int, folder: Path) -> None:
             )
 
 
+def crowds(runs: int, folder: Path) -> None:
+    """Many threads, many mappings: the pause of a full and of a stacks-only dump against fork()."""
+    print("\n### 64 MiB with many threads or mappings, medians\n")
+    print(
+        "| threads | mappings | fork() | pause, full | pause / fork() | whole call | pause, stacks | whole call |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for threads, mappings in ((0, 0), (1000, 0), (0, 60_000)):
+        with target(64, f"threads={threads}", f"mappings={mappings}") as t:
+            forks, full, small = [], [], []
+            for _ in range(runs):
+                forks.append(t.ask("fork")["fork_ns"])
+                full.append(
+                    snapcore.dump(t.pid, folder / "c.dmp", FULL, overwrite=True, max_pause=30)
+                )
+                small.append(snapcore.dump(t.pid, folder / "c.dmp", overwrite=True))
+            fork, pause = middle(forks) / 1e6, middle([r.pause_ns for r in full]) / 1e6
+            print(
+                f"| {t.threads} | {mappings:,} | {fork:.2f} ms | {pause:.2f} ms | {pause / fork:.2f} "
+                f"| {middle([r.elapsed_ns for r in full]) / 1e6:.0f} ms "
+                f"| {middle([r.pause_ns for r in small]) / 1e6:.2f} ms "
+                f"| {middle([r.elapsed_ns for r in small]) / 1e6:.0f} ms |",
+                flush=True,
+            )
+
+
 def against_gcore(sizes: list[int], runs: int, folder: Path) -> None:
     """Full dumps: whole time and pause against gcore, in turn."""
     print(f"\n### Full dump against gcore, medians, to {folder_kind(folder)}\n")
@@ -193,7 +219,9 @@ def main() -> int:
     parser.add_argument(
         "--folder", help="where the files are written (default: the temporary folder)"
     )
-    parser.add_argument("--only", choices=("pause", "stacks", "gcore"), help="one table alone")
+    parser.add_argument(
+        "--only", choices=("pause", "stacks", "crowds", "gcore"), help="one table alone"
+    )
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     print(f"{os.cpu_count()} processors, Linux {platform.release()}, {arguments.runs} runs each")
@@ -203,6 +231,8 @@ def main() -> int:
         for name, table in tables.items():
             if arguments.only in (None, name):
                 table(sizes, arguments.runs, folder)
+        if arguments.only in (None, "crowds"):
+            crowds(arguments.runs, folder)
     return 0
 
 

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import os
-import struct
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from dump_files import everything
 from support import WINDOWS
 
 import snapcore
@@ -149,30 +147,6 @@ def test_what_the_file_does_not_hold_is_said(facts, tmp_path):
             file.regions()
 
 
-def everything(path, *, strict: bool) -> int:
-    """All that a file answers; how many diagnostics there were."""
-    with snapcore.open(path, strict=strict) as file:
-        for name in ("process", "system", "threads", "modules", "memory_ranges", "contexts"):
-            getattr(file, name)()
-        for name in ("handles", "regions"):
-            try:
-                getattr(file, name)()
-            except DumpFormatError:
-                raise
-            except ValueError:
-                pass
-        file.exception()
-        file.comment()
-        file.unloaded_modules()
-        # Of two streams of a type the first is given.
-        for stream in {s.type: s for s in reversed(file.streams())}.values():
-            assert len(file.stream(stream.type)) == stream.present
-        for address, data in file.chunks():
-            assert file.read(address, len(data)) == data
-        file.find(b"snapcore")
-        return len(file.diagnostics)
-
-
 @pytest.fixture
 def small(facts, tmp_path):
     path = tmp_path / "small.dmp"
@@ -202,49 +176,6 @@ def test_a_file_that_shrinks_while_it_is_read(small):
         assert len(file.threads()) == len(file.contexts())
         with pytest.raises(snapcore.SnapError):
             file.read(address, 16)
-
-
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    changes=st.lists(
-        st.tuples(
-            st.integers(0, 2**16),
-            st.sampled_from([0, 1, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 4096]),
-        ),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_any_word_may_be_wrong(small, tmp_path, changes):
-    data = bytearray(small.read_bytes())
-    for where, value in changes:
-        at = where % (len(data) // 4) * 4
-        data[at : at + 4] = struct.pack("<I", value)
-    path = tmp_path / "wrong.dmp"
-    path.write_bytes(data)
-    try:
-        everything(path, strict=False)
-    except DumpFormatError:
-        assert data[:4] != b"MDMP" or data[4:6] != b"\x93\xa7"
-
-
-@settings(
-    max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(body=st.binary(max_size=2000), head=st.booleans())
-def test_any_bytes(tmp_path, body, head):
-    path = tmp_path / "any.dmp"
-    path.write_bytes(b"MDMP\x93\xa7\0\0" * head + body)
-    try:
-        everything(path, strict=False)
-    except DumpFormatError:
-        assert not head or len(body) < 24
 
 
 def test_what_is_no_file(tmp_path):

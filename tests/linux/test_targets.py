@@ -64,7 +64,8 @@ def no_file(folder: Path) -> bool:
 @pytest.mark.parametrize("way", [way_clone, way_stacks])
 def test_self(way, tmp_path):
     result = way(os.getpid(), tmp_path)
-    assert result.threads == len(os.listdir("/proc/self/task")) or result.threads > 0
+    # The thread that waits for the job, and the job's own, which has ended since.
+    assert result.threads > len(os.listdir("/proc/self/task"))
     assert result.file_size > 0
 
 

@@ -49,6 +49,17 @@ def test_every_test_that_is_named_exists():
         assert (ROOT / "tests" / folders[folder] / name).exists(), name
 
 
+def test_every_test_of_a_target_exists():
+    files = {"": "targets", "d": "dump", "i": "invisible", "r": "refused"}
+    rows = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8").splitlines()
+    cells = [row.rsplit("|", 2)[1] for row in rows if row.startswith("| ") and "`" in row]
+    named = [found for cell in cells for found in re.findall(r"`(\w+)`(?: \((\w)\))?", cell)]
+    assert len(named) > 40
+    for name, letter in named:
+        text = (ROOT / "tests" / "linux" / f"test_{files[letter]}.py").read_text(encoding="utf-8")
+        assert f"def test_{name}(" in text, name
+
+
 def test_every_link_leads_somewhere():
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):

@@ -169,8 +169,7 @@ void ring(bool polled) {
     target::serve([=](const std::string& command) {
         if (command == "complete") {
             if (write(ends[1], "x", 1) != 1) fail("write");
-            auto* const tail =
-                reinterpret_cast<std::uint32_t*>(queue + parameters.cq_off.tail);
+            auto* const tail = reinterpret_cast<std::uint32_t*>(queue + parameters.cq_off.tail);
             for (int i = 0; i < 5000 && __atomic_load_n(tail, __ATOMIC_ACQUIRE) == 0; ++i) {
                 usleep(1000);
             }

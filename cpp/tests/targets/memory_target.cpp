@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Memory by the gibibyte, in small or huge pages, and threads that measure what a snapshot costs
-// them. Arguments: MIB [huge] [threads=N]
+// them. Arguments: MIB [huge] [threads=N] [mappings=N]
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -74,10 +74,12 @@ int main(int argc, char** argv) {
     const std::size_t size = (argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 64) << 20;
     bool huge = false;
     int threads = 0;
+    std::size_t mappings = 0;
     for (int i = 2; i < argc; ++i) {
         const std::string_view argument = argv[i];
         if (argument == "huge") huge = true;
         if (argument.starts_with("threads=")) threads = std::atoi(argv[i] + 8);
+        if (argument.starts_with("mappings=")) mappings = std::strtoull(argv[i] + 9, nullptr, 10);
     }
     constexpr std::size_t kHuge = 2u << 20;
     auto* raw = static_cast<std::uint8_t*>(mmap(nullptr,
@@ -99,6 +101,15 @@ int main(int argc, char** argv) {
     auto* const second = reinterpret_cast<volatile std::uint64_t*>(memory + size - 64);
     *first = 0;
     *second = 0;
+    if (mappings != 0) {
+        constexpr std::size_t kPage = 4096;
+        auto* const pages = static_cast<std::uint8_t*>(mmap(
+            nullptr, mappings * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        if (pages == MAP_FAILED) return 3;
+        std::memset(pages, 1, mappings * kPage);
+        // Neighbours of one protection would be one mapping.
+        for (std::size_t i = 0; i < mappings; i += 2) mprotect(pages + i * kPage, kPage, PROT_READ);
+    }
     std::thread(writer, first, second).detach();
     std::thread(meter).detach();
     for (int i = 0; i < threads; ++i) {
