@@ -95,7 +95,11 @@ def test_find_and_strings(both, facts):
     address = facts.facts["sentinels"]["heap sentinel"]
     assert address in file.find(b"snapcore: heap sentinel")
     assert len(file.find(b"snapcore: ", limit=2)) == 2
-    assert (address, "snapcore: heap sentinel") in set(file.strings(10))
+    # What lies in front of it may be printable too.
+    assert any(
+        at <= address and text[address - at :].startswith("snapcore: heap sentinel")
+        for at, text in file.strings(10)
+    )
     for wrong in ({"min_length": 0}, {"encoding": "ebcdic"}):
         with pytest.raises(ValueError, match=r".+"):
             list(file.strings(**wrong))
