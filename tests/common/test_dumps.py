@@ -191,6 +191,26 @@ def test_the_command(facts, tmp_path):
     assert "--force" in again.stderr
 
 
+def test_presets_of_the_command(facts, tmp_path):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snapcore", "dump", str(facts.pid), "-o", str(tmp_path)]
+        return subprocess.run(
+            [*command, *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    for preset in PRESETS:
+        done = run(f"--{preset}", "--force")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["flags"] == PRESETS[preset]
+    done = run("--flags", "data-segs,handle-data", "--force")
+    assert json.loads(done.stdout)["flags"] == 5
+    assert run("--mini", "--flags", "5").returncode == 2
+
+
 def test_a_name_of_any_length_and_letter(facts, tmp_path):
     folder = tmp_path
     while len(str(folder)) < 300:

@@ -698,8 +698,10 @@ def test_io_uring(start, placement, way, kind, worker, tmp_path):
         return {int(t.name) for t in tasks if (t / "comm").read_text().startswith(worker)}
 
     wait_until(workers)
+    before = workers()
     with snapcore.capture(target.pid, CaptureFlags.THREADS | CaptureFlags.THREAD_CONTEXT) as snap:
-        assert workers() <= set(snap.threads()["tid"])
+        # They come and go as the kernel likes.
+        assert before & workers() <= set(snap.threads()["tid"].tolist())
     assert way(target.pid, tmp_path).threads >= 2
     assert target.ask("complete") == {"completions": 1, "result": 1, "byte": "x"}
 
