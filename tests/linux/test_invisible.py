@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import struct
 
 import pytest
@@ -89,15 +88,15 @@ def test_memory_is_of_one_instant(start, placement):
 
 def test_pause_is_what_a_spinning_thread_sees(start, placement):
     target = start("memory", 512)
-    ratios = []
-    for _ in range(7):
+    gaps, pauses = [], []
+    for _ in range(9):
         target.ask("measure")
         with snapcore.capture(target.pid, CaptureFlags.VA_CLONE) as snap:
-            gap = target.ask("gap")["gap_ns"]
-            ratios.append(gap / snap.pause_ns)
-    # The meter is let go with the others, before or after the clock of the tracer is read; on a busy machine it waits longer
-    # for a processor, never less.
-    assert 0.85 <= statistics.median(ratios) <= 1.5, ratios
+            gaps.append(target.ask("gap")["gap_ns"])
+            pauses.append(snap.pause_ns)
+    # Whatever else wants a processor only adds: to the gap where the meter waits for one, to the pause where the tracer does, between
+    # letting go and reading its clock. So the least of each are compared.
+    assert 0.85 <= min(gaps) / min(pauses) <= 1.5, (gaps, pauses)
 
 
 def test_flags_that_are_not_set_cost_nothing(start, placement):
