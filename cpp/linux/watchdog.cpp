@@ -70,7 +70,7 @@ void Watchdog::run() {
         }
         // Cut short by the end alone: a tracee that has just been seized is not dead.
         changed_.wait_for(lock, kStep, [this] { return ending_; });
-        if (tracees_.empty()) std::erase_if(tracees_, collected);
+        std::erase_if(tracees_, collected);
         if (limit_ns_ != 0 && monotonic_ns() > limit_ns_) {
             limit_ns_ = 0;
             passed_ = true;
