@@ -22,7 +22,8 @@ def page() -> str:
         "Generated from `src/snapcore/dtypes.py` by `scripts/generate_docs.py`; do not edit.",
         "",
         "A value that is not known is 0 (a string: None), and `table.valid(column)` is False there. An",
-        "empty source means that the system does not know the fact.",
+        "empty source means that the system does not know the fact, or that a dump file has no place for it:",
+        "it is then unknown in what `open()` gives.",
     ]
     tables = {**dtypes.TABLES, "process": dtypes.PROCESS}
     for name, columns in tables.items():
@@ -30,11 +31,11 @@ def page() -> str:
             "",
             f"## {name}",
             "",
-            "| column | dtype | unit | meaning | Windows | Linux |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| column | dtype | unit | meaning | Windows | Linux | dump file |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
         ]
         out += [
-            f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} | {c.windows} | {c.linux} |"
+            f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} | {c.windows} | {c.linux} | {c.file} |"
             for c in columns
         ]
     out += ["", "## contexts (x86-64)", "", f"One record is {dtypes.CONTEXT_AMD64_SIZE} bytes.", ""]

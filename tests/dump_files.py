@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import snapcore
 from snapcore import DumpFormatError
 
@@ -19,9 +21,14 @@ def everything(path, *, strict: bool) -> int:
                 raise
             except ValueError:
                 pass
-        file.exception()
-        file.comment()
-        file.unloaded_modules()
+        for name in (
+            *("exceptions", "comment", "unloaded_modules", "handle_information"),
+            *("handle_operations", "misc", "system_memory", "tokens", "breakpad", "crashpad"),
+            *("mac_crash_info", "mac_boot_arguments", "linux", "auxiliary_vector", "dso_debug"),
+        ):
+            getattr(file, name)()
+        with contextlib.suppress(DumpFormatError):
+            file.soft_errors()
         # Of two streams of a type the first is given.
         for stream in {s.type: s for s in reversed(file.streams())}.values():
             assert len(file.stream(stream.type)) == stream.present

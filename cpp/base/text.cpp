@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 namespace snapcore {
 namespace {
@@ -82,16 +83,26 @@ std::u16string utf8_to_utf16(std::string_view bytes) {
     return out;
 }
 
-std::string utf16_to_utf8(std::u16string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        char32_t c = text[at];
+void append_utf16(std::string& out, std::span<const std::byte> text) {
+    const std::size_t units = text.size() / 2;
+    const auto unit = [&](std::size_t i) {
+        std::uint16_t value;
+        std::memcpy(&value, text.data() + 2 * i, sizeof value);
+        return char32_t{value};
+    };
+    const std::size_t begin = out.size();
+    out.resize(begin + units);
+    std::size_t at = 0;
+    // Most names are ASCII and nothing else.
+    for (; at < units && unit(at) < 0x80; ++at) out[begin + at] = static_cast<char>(unit(at));
+    out.resize(begin + at);
+    for (; at < units; ++at) {
+        char32_t c = unit(at);
         if (c >= 0xd800 && c < 0xe000) {
-            const bool pair = c < 0xdc00 && at + 1 < text.size() && text[at + 1] >= 0xdc00 &&
-                              text[at + 1] < 0xe000;
+            const bool pair =
+                c < 0xdc00 && at + 1 < units && unit(at + 1) >= 0xdc00 && unit(at + 1) < 0xe000;
             if (pair) {
-                c = 0x10000 + ((c & 0x3ff) << 10 | (text[at + 1] & 0x3ff));
+                c = 0x10000 + ((c & 0x3ff) << 10 | (unit(at + 1) & 0x3ff));
                 ++at;
             } else {
                 c = kReplacement;
@@ -99,7 +110,16 @@ std::string utf16_to_utf8(std::u16string_view text) {
         }
         append_utf8(out, c);
     }
+}
+
+std::string utf16_to_utf8(std::span<const std::byte> text) {
+    std::string out;
+    append_utf16(out, text);
     return out;
+}
+
+std::string utf16_to_utf8(std::u16string_view text) {
+    return utf16_to_utf8(std::as_bytes(std::span(text)));
 }
 
 std::string json_quote(std::string_view bytes) {
@@ -126,6 +146,23 @@ std::string json_quote(std::string_view bytes) {
         }
     }
     out += '"';
+    return out;
+}
+
+std::string unescape_octal(std::string_view text) {
+    if (text.find('\\') == std::string_view::npos) return std::string(text);
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto octal = [&](std::size_t k) { return text[k] >= '0' && text[k] <= '7'; };
+        if (text[i] == '\\' && i + 3 < text.size() && octal(i + 1) && octal(i + 2) &&
+            octal(i + 3)) {
+            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                     (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            out += text[i];
+        }
+    }
     return out;
 }
 

@@ -3,7 +3,9 @@
 // Text between the OS's bytes, UTF-8 and the UTF-16 of a minidump.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,8 +16,13 @@ std::u16string utf8_to_utf16(std::string_view bytes);
 
 // Lone surrogates become U+FFFD.
 std::string utf16_to_utf8(std::u16string_view text);
+std::string utf16_to_utf8(std::span<const std::byte> text);  // little-endian, of any alignment
+void append_utf16(std::string& out, std::span<const std::byte> text);  // the same, in UTF-8
 
 // A JSON string literal, quotes included; bytes that are not UTF-8 are escaped as \xNN in the text.
 std::string json_quote(std::string_view bytes);
+
+// Undoes \ooo, as Linux writes a newline, and in some names a backslash, in /proc.
+std::string unescape_octal(std::string_view text);
 
 }  // namespace snapcore

@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <string_view>
 
 #include "base/diagnostics.h"
 #include "snapshot/context.h"
@@ -13,6 +14,7 @@
 
 namespace snapcore::bindings {
 
+void bind_columns(pybind11::module_& module);
 void bind_errors(pybind11::module_& module);
 void bind_snapshot(pybind11::module_& module);
 void bind_dump_file(pybind11::module_& module);
@@ -22,16 +24,23 @@ void bind_system(pybind11::module_& module);
 // (severity, code, message, call, domain, error, subject) each.
 pybind11::list to_python(const Diagnostics& diagnostics);
 
-// (name, values, valid or None) or (name, codes, categories) each. The arrays are read-only views
-// of the vectors and keep the table alive.
+// What Python's Table makes its columns of, one when it is asked for. The arrays are read-only
+// views of the vectors and keep the table alive.
+class Columns {
+public:
+    virtual ~Columns() = default;
+    virtual std::size_t rows() const = 0;
+    // (values, valid or None), or (codes, Strings). Throws KeyError.
+    virtual pybind11::tuple column(std::string_view name) const = 0;
+};
 template <class Table>
-pybind11::list columns_of(const std::shared_ptr<const Table>& table);
-extern template pybind11::list columns_of(const std::shared_ptr<const ThreadTable>&);
-extern template pybind11::list columns_of(const std::shared_ptr<const HandleTable>&);
-extern template pybind11::list columns_of(const std::shared_ptr<const RegionTable>&);
-extern template pybind11::list columns_of(const std::shared_ptr<const ModuleTable>&);
-extern template pybind11::list columns_of(const std::shared_ptr<const AuxiliaryPageTable>&);
-extern template pybind11::list columns_of(const std::shared_ptr<const SystemHandleTable>&);
+std::unique_ptr<Columns> columns_of(std::shared_ptr<const Table> table);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const ThreadTable>);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const HandleTable>);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const RegionTable>);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const ModuleTable>);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const AuxiliaryPageTable>);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const SystemHandleTable>);
 
 pybind11::dict contexts_of(const std::shared_ptr<const ContextTable>& table);
 

@@ -2,6 +2,8 @@
 #include <pybind11/numpy.h>
 
 #include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/bindings.h"
@@ -23,7 +25,8 @@ py::array view(const py::dtype& type,
                const void* data,
                const py::capsule& owner) {
     py::array array(type, std::move(shape), {}, data, owner);
-    array.attr("setflags")(py::arg("write") = false);
+    // What setflags(write=False) does, without the call.
+    py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
     return array;
 }
 
@@ -40,60 +43,100 @@ py::dtype type_of<Boolean>() {
     return py::dtype::of<bool>();
 }
 
-// One block of zeros for all columns of which nothing is known; grows with the longest table.
-std::shared_ptr<const std::vector<std::uint64_t>> zeros(std::size_t rows) {
+// One block of equal bytes for all columns of which nothing is known; grows with the longest table.
+template <std::uint8_t kByte>
+std::shared_ptr<const std::vector<std::uint8_t>> block_of(std::size_t size) {
     static std::mutex mutex;
-    static std::shared_ptr<const std::vector<std::uint64_t>> block;
+    static std::shared_ptr<const std::vector<std::uint8_t>> block;
     const std::lock_guard lock(mutex);
-    if (!block || block->size() < rows) {
-        block = std::make_shared<const std::vector<std::uint64_t>>(rows);
+    if (!block || block->size() < size) {
+        block = std::make_shared<const std::vector<std::uint8_t>>(size, kByte);
     }
     return block;
 }
 
-template <class T>
-py::tuple column(const char* name, const Column<T>& values, const py::capsule& owner) {
-    if (values.is_unknown()) {
-        const auto block = zeros(values.size());
-        const py::capsule shared = owner_of(block);
-        return py::make_tuple(
-            name,
-            view(type_of<T>(), {length(values.size())}, block->data(), shared),
-            view(type_of<Boolean>(), {length(values.size())}, block->data(), shared));
+// The unique strings of a column; they become Python's when they are asked for.
+struct Strings {
+    std::shared_ptr<const void> owner;
+    const StringHeap* heap = nullptr;
+};
+
+py::list to_list(const Strings& strings) {
+    py::list out(strings.heap->size());
+    for (std::size_t i = 0; i < strings.heap->size(); ++i) {
+        const std::string_view text = (*strings.heap)[i];
+        out[i] = py::bytes(text.data(), text.size());
     }
-    py::object valid = py::none();
-    if (!values.valid().empty()) {
-        valid = view(type_of<Boolean>(), {length(values.size())}, values.valid().data(), owner);
-    }
-    return py::make_tuple(
-        name, view(type_of<T>(), {length(values.size())}, values.values().data(), owner), valid);
+    return out;
 }
 
-py::tuple column(const char* name, const StringColumn& values, const py::capsule& owner) {
-    py::list categories;
-    for (const std::string& category : values.categories()) categories.append(py::bytes(category));
-    return py::make_tuple(
-        name,
-        view(type_of<std::int32_t>(), {length(values.size())}, values.codes().data(), owner),
-        categories);
+template <class T>
+py::tuple column(const Column<T>& values, const std::shared_ptr<const void>& owner) {
+    const auto rows = length(values.size());
+    if (values.is_unknown()) {
+        const auto block = block_of<0>(values.size() * sizeof(T));
+        const py::capsule shared = owner_of(block);
+        return py::make_tuple(view(type_of<T>(), {rows}, block->data(), shared),
+                              view(type_of<Boolean>(), {rows}, block->data(), shared));
+    }
+    const py::capsule capsule = owner_of(owner);
+    py::object valid = py::none();
+    if (!values.valid().empty()) {
+        valid = view(type_of<Boolean>(), {rows}, values.valid().data(), capsule);
+    }
+    return py::make_tuple(view(type_of<T>(), {rows}, values.values().data(), capsule), valid);
 }
+
+py::tuple column(const StringColumn& values, const std::shared_ptr<const void>& owner) {
+    const Strings strings{owner, &values.categories()};
+    const py::dtype code = type_of<std::int32_t>();
+    const auto rows = length(values.size());
+    if (values.is_unknown()) {
+        const auto block = block_of<0xff>(values.size() * sizeof(std::int32_t));
+        return py::make_tuple(view(code, {rows}, block->data(), owner_of(block)), strings);
+    }
+    return py::make_tuple(view(code, {rows}, values.codes().data(), owner_of(owner)), strings);
+}
+
+template <class Table>
+class ColumnsOf final : public Columns {
+public:
+    explicit ColumnsOf(std::shared_ptr<const Table> table) : table_(std::move(table)) {}
+    std::size_t rows() const override { return table_->rows(); }
+    py::tuple column(std::string_view name) const override {
+        py::object out;
+        table_->for_each_column([&](std::string_view candidate, const auto& values) {
+            if (candidate == name) out = bindings::column(values, table_);
+        });
+        if (!out) throw py::key_error(std::string(name));
+        return out;
+    }
+
+private:
+    std::shared_ptr<const Table> table_;
+};
 
 }  // namespace
 
 template <class Table>
-py::list columns_of(const std::shared_ptr<const Table>& table) {
-    const py::capsule owner = owner_of(table);
-    py::list out;
-    table->for_each_column(
-        [&](const char* name, const auto& values) { out.append(column(name, values, owner)); });
-    return out;
+std::unique_ptr<Columns> columns_of(std::shared_ptr<const Table> table) {
+    return std::make_unique<ColumnsOf<Table>>(std::move(table));
 }
-template py::list columns_of(const std::shared_ptr<const ThreadTable>&);
-template py::list columns_of(const std::shared_ptr<const HandleTable>&);
-template py::list columns_of(const std::shared_ptr<const RegionTable>&);
-template py::list columns_of(const std::shared_ptr<const ModuleTable>&);
-template py::list columns_of(const std::shared_ptr<const AuxiliaryPageTable>&);
-template py::list columns_of(const std::shared_ptr<const SystemHandleTable>&);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const ThreadTable>);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const HandleTable>);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const RegionTable>);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const ModuleTable>);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const AuxiliaryPageTable>);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const SystemHandleTable>);
+
+void bind_columns(py::module_& module) {
+    py::class_<Strings>(module, "Strings")
+        .def("__len__", [](const Strings& s) { return s.heap->size(); })
+        .def("to_list", &to_list);
+    py::class_<Columns>(module, "Columns")
+        .def_property_readonly("rows", &Columns::rows)
+        .def("column", &Columns::column, py::arg("name"));
+}
 
 py::dict contexts_of(const std::shared_ptr<const ContextTable>& table) {
     const py::capsule owner = owner_of(table);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "generated/flags.h"
 
 namespace snapcore::linux_os {
@@ -45,23 +46,6 @@ T field_as(std::string_view field, int base = 10) {
     return value;
 }
 
-// The kernel writes newline, and in some names backslash, as \ooo.
-std::string unescape(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto octal = [&](std::size_t k) { return text[k] >= '0' && text[k] <= '7'; };
-        if (text[i] == '\\' && i + 3 < text.size() && octal(i + 1) && octal(i + 2) &&
-            octal(i + 3)) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                     (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
-
 // "ff,00000003": 32-bit words, the last one holds processors 0 to 31.
 std::uint64_t last_mask_words(std::string_view value) {
     std::uint64_t mask = 0;
@@ -77,87 +61,7 @@ std::uint64_t last_mask_words(std::string_view value) {
     return mask;
 }
 
-// st_dev as glibc's makedev() packs it.
-std::uint64_t make_device(std::uint64_t major, std::uint64_t minor) {
-    return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12 |
-           (major & ~0xfffull) << 32;
-}
-
-bool parse_map_line(std::string_view line, Mapping& m) {
-    if (!number(line, m.start, 16) || line.empty() || line.front() != '-') return false;
-    line.remove_prefix(1);
-    if (!number(line, m.end, 16) || m.end < m.start) return false;
-    const std::string_view permissions = next_field(line);
-    if (permissions.size() < 4) return false;
-    m.readable = permissions[0] == 'r';
-    m.writable = permissions[1] == 'w';
-    m.executable = permissions[2] == 'x';
-    m.shared = permissions[3] == 's';
-    m.offset = field_as<std::uint64_t>(next_field(line), 16);
-    std::string_view device = next_field(line);
-    std::uint32_t major = 0, minor = 0;
-    if (!number(device, major, 16) || device.empty()) return false;
-    device.remove_prefix(1);
-    if (!number(device, minor, 16)) return false;
-    m.device = make_device(major, minor);
-    m.inode = field_as<std::uint64_t>(next_field(line));
-    while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-    m.name = unescape(line);
-    return true;
-}
-
 }  // namespace
-
-bool Mapping::has_vm_flag(std::string_view two) const {
-    for (std::size_t i = 0; i + 1 < vm_flags.size(); i += 3) {
-        if (std::string_view(vm_flags).substr(i, 2) == two) return true;
-    }
-    return false;
-}
-
-std::vector<Mapping> parse_maps(std::string_view text) {
-    std::vector<Mapping> out;
-    while (!text.empty()) {
-        const auto end = text.find('\n');
-        if (end == std::string_view::npos) break;  // torn
-        std::string_view line = text.substr(0, end);
-        text.remove_prefix(end + 1);
-        if (line.starts_with("Rss:") && !out.empty()) {
-            line.remove_prefix(4);
-            out.back().resident = field_as<std::uint64_t>(next_field(line)) * 1024;
-            continue;
-        }
-        if (line.starts_with("VmFlags:") && !out.empty()) {
-            line.remove_prefix(8);
-            while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-            while (!line.empty() && line.back() == ' ') line.remove_suffix(1);
-            out.back().vm_flags = line;
-            continue;
-        }
-        Mapping m;
-        if (parse_map_line(line, m)) out.push_back(std::move(m));
-    }
-    return out;
-}
-
-std::string without_folders(std::string_view maps) {
-    std::string out;
-    for (std::size_t at = 0; at < maps.size();) {
-        const auto end = std::min(maps.find('\n', at), maps.size());
-        const std::string_view line = maps.substr(at, end - at);
-        // The fields in front of a name hold no slash.
-        const auto path = line.find('/');
-        const auto name = line.rfind('/');
-        if (path == std::string_view::npos) {
-            out += line;
-        } else {
-            out.append(line.substr(0, path)).append(line.substr(name + 1));
-        }
-        if (end < maps.size()) out += '\n';
-        at = end + 1;
-    }
-    return out;
-}
 
 std::optional<Stat> parse_stat(std::string_view text) {
     const auto open = text.find('(');
@@ -208,7 +112,7 @@ Status parse_status(std::string_view text) {
         const auto mask = [&] { return field_as<std::uint64_t>(next_field(value), 16); };
         if (key == "Name") {
             while (!value.empty() && value.front() == '\t') value.remove_prefix(1);
-            s.name = unescape(value);
+            s.name = unescape_octal(value);
         } else if (key == "State") {
             const std::string_view field = next_field(value);
             if (!field.empty()) s.state = field[0];

@@ -18,27 +18,15 @@
 #include <vector>
 
 #include "base/owners.h"
+#include "minidump/linux_maps.h"
 #include "snapshot/context.h"
 #include "tables/tables.h"
 
 namespace snapcore::linux_os {
 
-// One line of maps, or one entry of smaps.
-struct Mapping {
-    std::uint64_t start = 0, end = 0, offset = 0, inode = 0, device = 0;  // device as st_dev
-    bool readable = false, writable = false, executable = false, shared = false;
-    std::string name;  // as the kernel shows it, octal escapes undone, " (deleted)" kept
-    // From smaps only:
-    std::optional<std::uint64_t> resident;  // bytes
-    std::string vm_flags;                   // "rd ex mr mw me sd"
-    bool has_vm_flag(std::string_view two_letters) const;
-    bool operator==(const Mapping&) const = default;
-};
-// Takes maps and smaps text alike. A torn last line is ignored.
-std::vector<Mapping> parse_maps(std::string_view text);
-
-// The text with the paths of files cut to their last component; names in brackets stay.
-std::string without_folders(std::string_view maps);
+using minidump::Mapping;
+using minidump::parse_maps;
+using minidump::without_folders;
 
 // /proc/PID/stat or task/TID/stat; the numbers in comments are proc(5)'s field numbers.
 struct Stat {

@@ -15,6 +15,9 @@
 
 namespace snapcore::linux_os {
 
+using minidump::image_mappings;
+using minidump::mapping_at;
+
 // MADV_DONTFORK, MADV_WIPEONFORK: not in a clone, or zeros there.
 bool is_kept_from_clone(const Mapping& mapping);
 
@@ -24,13 +27,6 @@ std::shared_ptr<const RegionTable> region_table(std::span<const Mapping> mapping
                                                 bool details,
                                                 bool has_clone,
                                                 std::span<const Range> copied = {});
-
-// For each mapping, whether it belongs to an ELF image: it lies in a run of mappings of one file of
-// which some are executable.
-std::vector<bool> image_mappings(std::span<const Mapping> mappings);
-
-// The mapping that holds an address, of mappings that ascend; null where there is none.
-const Mapping* mapping_at(std::span<const Mapping> mappings, std::uint64_t address);
 
 // VM_IO, VM_PFNMAP: reading them may have effects, or fail.
 bool is_device(const Mapping& mapping);

@@ -26,16 +26,30 @@ enum StreamType : std::uint32_t {
     CommentStreamA = 10,
     CommentStreamW = 11,
     HandleDataStream = 12,
+    FunctionTableStream = 13,
     UnloadedModuleListStream = 14,
     MiscInfoStream = 15,
     MemoryInfoListStream = 16,
     ThreadInfoListStream = 17,
+    HandleOperationListStream = 18,
+    TokenStream = 19,
     SystemMemoryInfoStream = 21,
     ProcessVmCountersStream = 22,
     ThreadNamesStream = 24,
+    BreakpadInfo = 0x47670001,
+    BreakpadAssertionInfo = 0x47670002,
+    LinuxCpuInfo = 0x47670003,
     LinuxProcStatus = 0x47670004,
+    LinuxLsbRelease = 0x47670005,
     LinuxCmdLine = 0x47670006,
+    LinuxEnviron = 0x47670007,
+    LinuxAuxv = 0x47670008,
     LinuxMaps = 0x47670009,
+    LinuxDsoDebug = 0x4767000a,
+    CrashpadInfo = 0x43500001,
+    MozMacosCrashInfo = 0x4d7a0001,
+    MozMacosBootargs = 0x4d7a0002,
+    MozLinuxLimits = 0x4d7a0003,
     MozSoftErrors = 0x4d7a0004,   // JSON: what the writer could not do
     SnapcoreRanges = 0x534e5001,  // ours: SNAPCORE_RANGE_LIST
     SnapcoreToken = 0x534e5002,   // ours: text, "key:\tvalue" a line; credentials of the process
@@ -146,6 +160,34 @@ struct MINIDUMP_HANDLE_DESCRIPTOR {
     RVA TypeNameRva, ObjectNameRva;
     std::uint32_t Attributes, GrantedAccess, HandleCount, PointerCount;
 };
+struct MINIDUMP_HANDLE_DESCRIPTOR_2 {
+    MINIDUMP_HANDLE_DESCRIPTOR Version1;
+    RVA ObjectInfoRva;
+    std::uint32_t Reserved0;
+};
+struct MINIDUMP_HANDLE_OBJECT_INFORMATION {  // SizeOfInfo bytes follow, which nobody documents
+    RVA NextInfoRva;
+    std::uint32_t InfoType, SizeOfInfo;
+};
+struct MINIDUMP_HANDLE_OPERATION_LIST {
+    std::uint32_t SizeOfHeader, SizeOfEntry, NumberOfEntries, Reserved;
+};
+struct AVRF_BACKTRACE_INFORMATION {
+    std::uint32_t Depth, Index;
+    std::uint64_t ReturnAddresses[32];
+};
+struct AVRF_HANDLE_OPERATION {
+    std::uint64_t Handle;
+    std::uint32_t ProcessId, ThreadId, OperationType, Spare0;
+    AVRF_BACKTRACE_INFORMATION BackTraceInformation;
+};
+struct MINIDUMP_TOKEN_INFO_LIST {
+    std::uint32_t TokenListSize, TokenListEntries, ListHeaderSize, ElementHeaderSize;
+};
+struct MINIDUMP_TOKEN_INFO_HEADER {  // TokenInfoSize counts it and the data that follow
+    std::uint32_t TokenInfoSize, TokenInfoId;
+    std::uint64_t TokenHandle;
+};
 struct X86CpuInfo {
     std::uint32_t VendorId[3], VersionInformation, FeatureInformation, AMDExtendedCpuFeatures;
 };
@@ -195,7 +237,12 @@ struct MINIDUMP_MISC_INFO_5 {
 inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESS_ID = 0x1;
 inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESS_TIMES = 0x2;
 inline constexpr std::uint32_t MINIDUMP_MISC1_PROCESSOR_POWER_INFO = 0x4;
+inline constexpr std::uint32_t MINIDUMP_MISC3_PROCESS_INTEGRITY = 0x10;
+inline constexpr std::uint32_t MINIDUMP_MISC3_PROCESS_EXECUTE_FLAGS = 0x20;
+inline constexpr std::uint32_t MINIDUMP_MISC3_TIMEZONE = 0x40;
+inline constexpr std::uint32_t MINIDUMP_MISC3_PROTECTED_PROCESS = 0x80;
 inline constexpr std::uint32_t MINIDUMP_MISC4_BUILDSTRING = 0x100;
+inline constexpr std::uint32_t MINIDUMP_MISC5_PROCESS_COOKIE = 0x200;
 
 struct MINIDUMP_PROCESS_VM_COUNTERS_2 {
     std::uint16_t Revision, Flags;
@@ -235,6 +282,59 @@ struct MINIDUMP_SYSTEM_MEMORY_INFO_1 {
     std::uint8_t PerfInfo[344];  // counters that only Windows keeps
 };
 inline constexpr std::uint16_t MINIDUMP_SYSMEMINFO1_BASICPERF = 2;
+
+// Breakpad's, for dumps of a crash.
+struct BREAKPAD_INFO {
+    std::uint32_t Validity, DumpThreadId, RequestingThreadId;
+};
+inline constexpr std::uint32_t BREAKPAD_DUMP_THREAD_ID = 1;
+inline constexpr std::uint32_t BREAKPAD_REQUESTING_THREAD_ID = 2;
+struct BREAKPAD_ASSERTION_INFO {
+    char16_t Expression[128], Function[128], File[128];
+    std::uint32_t Line, Type;
+};
+
+// Crashpad's. Texts are a 32-bit length and UTF-8.
+struct CRASHPAD_UUID {
+    std::uint32_t Data1;
+    std::uint16_t Data2, Data3;
+    std::uint8_t Data4[8];
+};
+struct CRASHPAD_INFO {
+    std::uint32_t Version;
+    CRASHPAD_UUID ReportId, ClientId;
+    MINIDUMP_LOCATION_DESCRIPTOR SimpleAnnotations, ModuleList;
+};
+struct CRASHPAD_MODULE_LINK {  // after a count
+    std::uint32_t ModuleListIndex;
+    MINIDUMP_LOCATION_DESCRIPTOR Location;
+};
+struct CRASHPAD_MODULE_INFO {
+    std::uint32_t Version;
+    MINIDUMP_LOCATION_DESCRIPTOR ListAnnotations, SimpleAnnotations, AnnotationObjects;
+};
+struct CRASHPAD_DICTIONARY_ENTRY {  // after a count
+    RVA Key, Value;
+};
+struct CRASHPAD_ANNOTATION {  // after a count; the value is a 32-bit length and bytes
+    RVA Name;
+    std::uint16_t Type, Reserved;
+    RVA Value;
+};
+
+// Mozilla's, of macOS: what __crash_info of each module says. Texts follow a record.
+struct MAC_CRASH_INFO {
+    std::uint32_t StreamType, RecordCount, RecordStartSize;
+    MINIDUMP_LOCATION_DESCRIPTOR Records[20];
+};
+struct MAC_CRASH_INFO_RECORD {
+    std::uint64_t StreamType, Version, Thread, DialogMode;  // the last two from version 4 on
+    std::uint64_t AbortCause;                               // from version 5 on
+};
+struct MAC_BOOTARGS {
+    std::uint32_t StreamType;
+    RVA64 BootArgs;
+};
 
 // Ours: ranges of the address space with something to say about them.
 struct SNAPCORE_RANGE_LIST {
@@ -311,6 +411,18 @@ static_assert(sizeof(MINIDUMP_MEMORY_INFO) == 48);
 static_assert(offsetof(MINIDUMP_MEMORY_INFO, RegionSize) == 24);
 static_assert(sizeof(MINIDUMP_HANDLE_DATA_STREAM) == 16);
 static_assert(sizeof(MINIDUMP_HANDLE_DESCRIPTOR) == 32);
+static_assert(sizeof(MINIDUMP_HANDLE_DESCRIPTOR_2) == 40);
+static_assert(sizeof(MINIDUMP_HANDLE_OBJECT_INFORMATION) == 12);
+static_assert(sizeof(AVRF_HANDLE_OPERATION) == 288);
+static_assert(offsetof(AVRF_HANDLE_OPERATION, BackTraceInformation) == 24);
+static_assert(sizeof(MINIDUMP_TOKEN_INFO_HEADER) == 16);
+static_assert(sizeof(BREAKPAD_INFO) == 12);
+static_assert(sizeof(BREAKPAD_ASSERTION_INFO) == 776);
+static_assert(sizeof(CRASHPAD_INFO) == 52);
+static_assert(sizeof(CRASHPAD_MODULE_INFO) == 28);
+static_assert(sizeof(CRASHPAD_ANNOTATION) == 12);
+static_assert(sizeof(MAC_CRASH_INFO) == 172);
+static_assert(sizeof(MAC_BOOTARGS) == 12);
 static_assert(sizeof(MINIDUMP_SYSTEM_INFO) == 56);
 static_assert(offsetof(MINIDUMP_SYSTEM_INFO, Cpu) == 32);
 static_assert(sizeof(TIME_ZONE_INFORMATION) == 172);

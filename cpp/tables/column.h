@@ -5,12 +5,14 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -42,6 +44,14 @@ public:
         if (values_.empty()) values_.reserve(expected_);
         values_.push_back(value);
         if (masked_) valid_.push_back(1);
+    }
+    // `rows` more, all of which the caller sets in the span.
+    std::span<T> extend(std::size_t rows) {
+        if (unknown_ != 0) materialize();
+        if (values_.empty()) values_.reserve(expected_);
+        values_.resize(values_.size() + rows);
+        if (masked_) valid_.resize(values_.size(), 1);
+        return std::span<T>(values_).last(rows);
     }
     // Makes it `rows` long; the new ones are not known.
     void pad(std::size_t rows) {
@@ -87,52 +97,100 @@ private:
     bool masked_ = false;  // a row is not known
 };
 
+// Byte strings one behind the other, as Arrow lays out a dictionary.
+class StringHeap {
+public:
+    std::size_t size() const { return offsets_.size() - 1; }
+    std::string_view operator[](std::size_t index) const {
+        const auto begin = static_cast<std::size_t>(offsets_[index]);
+        return std::string_view(bytes_).substr(
+            begin, static_cast<std::size_t>(offsets_[index + 1]) - begin);
+    }
+    void append(std::string_view value) {
+        bytes_ += value;
+        offsets_.push_back(static_cast<std::int64_t>(bytes_.size()));
+    }
+
+private:
+    std::vector<std::int64_t> offsets_{0};
+    std::string bytes_;
+};
+
 // Strings as codes into a table of unique byte strings, in the order of first use. A row that is
-// not known has code -1.
+// not known has code -1; while none is known there are no codes.
 class StringColumn {
 public:
     using Value = std::string;
 
     void append(const std::optional<std::string>& value) {
-        if (!value) {
-            codes_.push_back(-1);
-            return;
+        if (value) {
+            set(size(), code_of(*value));
+        } else {
+            pad(size() + 1);
         }
-        codes_.push_back(code_of(*value));
     }
     // The code of a string, new or not; for a writer who remembers codes.
-    std::int32_t code_of(const std::string& value) {
-        const auto [it, added] =
-            index_.try_emplace(value, static_cast<std::int32_t>(categories_.size()));
-        if (added) categories_.push_back(value);
-        return it->second;
+    std::int32_t code_of(std::string_view value) {
+        if (2 * (categories_.size() + 1) > slots_.size()) grow();
+        std::size_t slot = slot_of(value);
+        for (; slots_[slot] >= 0; slot = (slot + 1) & (slots_.size() - 1)) {
+            if (categories_[static_cast<std::size_t>(slots_[slot])] == value) return slots_[slot];
+        }
+        return slots_[slot] = add(value);
     }
-    // The code of a string that the caller knows to be new. code_of() does not find it afterwards.
-    std::int32_t add(std::string value) {
-        categories_.push_back(std::move(value));
+    // The code of a string that the caller knows to be new. code_of() may not find it afterwards.
+    std::int32_t add(std::string_view value) {
+        categories_.append(value);
         return static_cast<std::int32_t>(categories_.size() - 1);
     }
     void set(std::size_t row, std::int32_t code) {
-        pad(row);
+        if (size() != row) pad(row);
+        if (codes_.empty()) {
+            codes_.reserve(std::max(expected_, unknown_ + 1));
+            codes_.resize(unknown_, -1);
+            unknown_ = 0;
+        }
         codes_.push_back(code);
     }
     void pad(std::size_t rows) {
-        if (codes_.size() < rows) codes_.resize(rows, -1);
+        if (size() >= rows) return;
+        if (codes_.empty()) {
+            unknown_ = rows;
+        } else {
+            codes_.resize(rows, -1);
+        }
     }
-    void reserve(std::size_t rows) { codes_.reserve(rows); }
-    std::size_t size() const { return codes_.size(); }
+    void reserve(std::size_t rows) { expected_ = rows; }
+    std::size_t size() const { return codes_.size() + unknown_; }
+    // No row is known: there are no codes either.
+    bool is_unknown() const { return unknown_ != 0; }
     const std::vector<std::int32_t>& codes() const { return codes_; }
-    const std::vector<std::string>& categories() const { return categories_; }
-    bool is_valid(std::size_t row) const { return codes_[row] >= 0; }
+    const StringHeap& categories() const { return categories_; }
+    bool is_valid(std::size_t row) const { return !is_unknown() && codes_[row] >= 0; }
     std::optional<std::string> at(std::size_t row) const {
-        if (codes_[row] < 0) return std::nullopt;
-        return categories_[static_cast<std::size_t>(codes_[row])];
+        if (!is_valid(row)) return std::nullopt;
+        return std::string(categories_[static_cast<std::size_t>(codes_[row])]);
     }
 
 private:
+    std::size_t slot_of(std::string_view value) const {
+        return std::hash<std::string_view>()(value) & (slots_.size() - 1);
+    }
+    void grow() {
+        // add() may have made many since.
+        slots_.assign(std::bit_ceil(4 * (categories_.size() + 4)), -1);
+        for (std::size_t i = 0; i < categories_.size(); ++i) {
+            std::size_t slot = slot_of(categories_[i]);
+            while (slots_[slot] >= 0) slot = (slot + 1) & (slots_.size() - 1);
+            slots_[slot] = static_cast<std::int32_t>(i);
+        }
+    }
+
     std::vector<std::int32_t> codes_;
-    std::vector<std::string> categories_;
-    std::unordered_map<std::string, std::int32_t> index_;
+    std::size_t unknown_ = 0;  // rows, while no value was ever set
+    std::size_t expected_ = 0;
+    StringHeap categories_;
+    std::vector<std::int32_t> slots_;  // open addressing: codes, -1 where free; at most half full
 };
 
 }  // namespace snapcore

@@ -214,11 +214,10 @@ private:
         texts_.insert(texts_.end(), text, text + size);
         std::u16string units(size / sizeof(char16_t), u'\0');
         std::memcpy(units.data(), text, units.size() * sizeof(char16_t));
-        std::string converted = utf16_to_utf8(units);
+        const std::string converted = utf16_to_utf8(units);
         // Different texts stay different, but for lone surrogates, which all become U+FFFD.
         const bool is_unique = converted.find("\xef\xbf\xbd") == std::string::npos;
-        const std::int32_t code =
-            is_unique ? column_.add(std::move(converted)) : column_.code_of(converted);
+        const std::int32_t code = is_unique ? column_.add(converted) : column_.code_of(converted);
         slot = {hash, offset, size, code};
         if (++used_ * 2 > slots_.size()) grow();
         return code;

@@ -7,7 +7,25 @@ import logging
 from importlib.metadata import version
 
 from snapcore import _core
-from snapcore.dumpfile import DumpException, DumpFile, DumpSystem, Stream, UnloadedModule, open
+from snapcore.dumpfacts import (
+    BreakpadAssertion,
+    BreakpadInfo,
+    CrashpadAnnotation,
+    CrashpadInfo,
+    CrashpadModule,
+    DsoDebug,
+    DumpException,
+    DumpSystem,
+    HandleInformation,
+    LinkMapEntry,
+    MacCrashInfo,
+    MiscInfo,
+    Stream,
+    SystemMemory,
+    Token,
+    UnloadedModule,
+)
+from snapcore.dumpfile import DumpFile, open
 from snapcore.dumping import DumpResult, capture, dump, handles, system_handles, threads
 from snapcore.errors import (
     AccessDenied,
@@ -36,18 +54,28 @@ from snapcore.table import StringColumn, Table
 __all__ = [
     "PRESETS",
     "AccessDenied",
+    "BreakpadAssertion",
+    "BreakpadInfo",
     "CaptureFlags",
     "ContextFlags",
+    "CrashpadAnnotation",
+    "CrashpadInfo",
+    "CrashpadModule",
     "Diagnostic",
+    "DsoDebug",
     "DumpException",
     "DumpFile",
     "DumpFormatError",
     "DumpResult",
     "DumpSystem",
     "HandleFlags",
+    "HandleInformation",
+    "LinkMapEntry",
+    "MacCrashInfo",
     "MemoryState",
     "MemoryType",
     "MiniDumpType",
+    "MiscInfo",
     "ObjectType",
     "PageProtection",
     "Process",
@@ -58,9 +86,11 @@ __all__ = [
     "Snapshot",
     "Stream",
     "StringColumn",
+    "SystemMemory",
     "Table",
     "ThreadFlags",
     "TimedOut",
+    "Token",
     "UnloadedModule",
     "Unsupported",
     "capture",

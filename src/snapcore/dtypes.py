@@ -48,6 +48,8 @@ class Column:
         The field of the Windows API that it comes from, empty where Windows does not know it.
     linux : str
         The source on Linux, empty where Linux does not know it.
+    file : str
+        Where it lies in a dump file, empty where the format has no place for it.
     """
 
     name: str
@@ -56,15 +58,48 @@ class Column:
     meaning: str
     windows: str = ""
     linux: str = ""
+    file: str = ""
 
 
 _NS = "ns since 1970-01-01 UTC"
 
 THREADS: tuple[Column, ...] = (
-    Column("tid", "u4", "", "thread id", "PSS_THREAD_ENTRY.ThreadId", "/proc/PID/task"),
-    Column("pid", "u4", "", "process id", "PSS_THREAD_ENTRY.ProcessId", "pid"),
-    Column("name", "str", "", "thread name", "GetThreadDescription", "task/TID/comm"),
-    Column("flags", "u4", "", "ThreadFlags", "PSS_THREAD_ENTRY.Flags", "0"),
+    Column(
+        "tid",
+        "u4",
+        "",
+        "thread id",
+        "PSS_THREAD_ENTRY.ThreadId",
+        "/proc/PID/task",
+        file="MINIDUMP_THREAD.ThreadId",
+    ),
+    Column(
+        "pid",
+        "u4",
+        "",
+        "process id",
+        "PSS_THREAD_ENTRY.ProcessId",
+        "pid",
+        file="MINIDUMP_MISC_INFO.ProcessId",
+    ),
+    Column(
+        "name",
+        "str",
+        "",
+        "thread name",
+        "GetThreadDescription",
+        "task/TID/comm",
+        file="MINIDUMP_THREAD_NAME",
+    ),
+    Column(
+        "flags",
+        "u4",
+        "",
+        "ThreadFlags",
+        "PSS_THREAD_ENTRY.Flags",
+        "0",
+        file="MINIDUMP_THREAD_INFO.DumpFlags",
+    ),
     Column("state", "str", "", "scheduler state when captured", "", "task/TID/stat field 3"),
     Column(
         "exit_status",
@@ -73,8 +108,17 @@ THREADS: tuple[Column, ...] = (
         "exit code; 259 while it runs",
         "PSS_THREAD_ENTRY.ExitStatus",
         "259",
+        file="MINIDUMP_THREAD_INFO.ExitStatus",
     ),
-    Column("priority", "i4", "", "current priority", "PSS_THREAD_ENTRY.Priority", "stat field 18"),
+    Column(
+        "priority",
+        "i4",
+        "",
+        "current priority",
+        "PSS_THREAD_ENTRY.Priority",
+        "stat field 18",
+        file="MINIDUMP_THREAD.Priority",
+    ),
     Column(
         "base_priority",
         "i4",
@@ -90,9 +134,16 @@ THREADS: tuple[Column, ...] = (
         "processors 0 to 63 it may run on",
         "PSS_THREAD_ENTRY.AffinityMask",
         "status Cpus_allowed",
+        file="MINIDUMP_THREAD_INFO.Affinity",
     ),
     Column(
-        "suspend_count", "u2", "", "times it was suspended", "PSS_THREAD_ENTRY.SuspendCount", "0"
+        "suspend_count",
+        "u2",
+        "",
+        "times it was suspended",
+        "PSS_THREAD_ENTRY.SuspendCount",
+        "0",
+        file="MINIDUMP_THREAD.SuspendCount",
     ),
     Column(
         "created_at_ns",
@@ -101,8 +152,17 @@ THREADS: tuple[Column, ...] = (
         "when it was created",
         "PSS_THREAD_ENTRY.CreateTime",
         "stat field 22",
+        file="MINIDUMP_THREAD_INFO.CreateTime, in 100 ns",
     ),
-    Column("exited_at_ns", "i8", _NS, "when it ended", "PSS_THREAD_ENTRY.ExitTime", ""),
+    Column(
+        "exited_at_ns",
+        "i8",
+        _NS,
+        "when it ended",
+        "PSS_THREAD_ENTRY.ExitTime",
+        "",
+        file="MINIDUMP_THREAD_INFO.ExitTime, in 100 ns",
+    ),
     Column(
         "kernel_time_ns",
         "i8",
@@ -110,6 +170,7 @@ THREADS: tuple[Column, ...] = (
         "processor time in the kernel",
         "PSS_THREAD_ENTRY.KernelTime",
         "stat field 15",
+        file="MINIDUMP_THREAD_INFO.KernelTime, in 100 ns",
     ),
     Column(
         "user_time_ns",
@@ -118,6 +179,7 @@ THREADS: tuple[Column, ...] = (
         "processor time in user code",
         "PSS_THREAD_ENTRY.UserTime",
         "stat field 14",
+        file="MINIDUMP_THREAD_INFO.UserTime, in 100 ns",
     ),
     Column(
         "captured_at_ns",
@@ -134,6 +196,7 @@ THREADS: tuple[Column, ...] = (
         "where it started",
         "PSS_THREAD_ENTRY.Win32StartAddress",
         "",
+        file="MINIDUMP_THREAD_INFO.StartAddress",
     ),
     Column(
         "teb",
@@ -142,6 +205,7 @@ THREADS: tuple[Column, ...] = (
         "thread block (TLS base on Linux)",
         "PSS_THREAD_ENTRY.TebBaseAddress",
         "user_regs_struct.fs_base",
+        file="MINIDUMP_THREAD.Teb",
     ),
     Column(
         "instruction_pointer",
@@ -150,9 +214,16 @@ THREADS: tuple[Column, ...] = (
         "next instruction",
         "CONTEXT.Rip",
         "user_regs_struct.rip",
+        file="CONTEXT",
     ),
     Column(
-        "stack_pointer", "u8", "address", "top of its stack", "CONTEXT.Rsp", "user_regs_struct.rsp"
+        "stack_pointer",
+        "u8",
+        "address",
+        "top of its stack",
+        "CONTEXT.Rsp",
+        "user_regs_struct.rsp",
+        file="CONTEXT",
     ),
     Column(
         "stack_start",
@@ -161,6 +232,7 @@ THREADS: tuple[Column, ...] = (
         "lowest address of the stack's mapping",
         "NT_TIB.StackLimit",
         "mapping that holds rsp",
+        file="LinuxMaps, else MINIDUMP_THREAD.Stack",
     ),
     Column(
         "stack_end",
@@ -169,6 +241,7 @@ THREADS: tuple[Column, ...] = (
         "end of the stack's mapping",
         "NT_TIB.StackBase",
         "mapping that holds rsp",
+        file="LinuxMaps, else MINIDUMP_THREAD.Stack",
     ),
     Column(
         "last_syscall",
@@ -196,6 +269,7 @@ HANDLES: tuple[Column, ...] = (
         "handle value (descriptor number on Linux)",
         "PSS_HANDLE_ENTRY.Handle",
         "/proc/PID/fd",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.Handle",
     ),
     Column("type", "u4", "", "ObjectType", "PSS_HANDLE_ENTRY.ObjectType", "from type_name"),
     Column(
@@ -205,6 +279,7 @@ HANDLES: tuple[Column, ...] = (
         "name of its type",
         "PSS_HANDLE_ENTRY.TypeName",
         "link text and st_mode",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.TypeNameRva",
     ),
     Column(
         "object_name",
@@ -213,6 +288,7 @@ HANDLES: tuple[Column, ...] = (
         "name of the object",
         "PSS_HANDLE_ENTRY.ObjectName",
         "readlink of /proc/PID/fd/N; of a socket its protocol and addresses",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.ObjectNameRva",
     ),
     Column(
         "granted_access",
@@ -221,6 +297,7 @@ HANDLES: tuple[Column, ...] = (
         "access mask (open flags on Linux)",
         "PSS_HANDLE_ENTRY.GrantedAccess",
         "fdinfo flags, else the link's mode",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.GrantedAccess",
     ),
     Column(
         "attributes",
@@ -229,10 +306,25 @@ HANDLES: tuple[Column, ...] = (
         "handle attributes (st_mode on Linux)",
         "PSS_HANDLE_ENTRY.Attributes",
         "stat st_mode",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.Attributes",
     ),
-    Column("handle_count", "u4", "", "handles to the object", "PSS_HANDLE_ENTRY.HandleCount", ""),
     Column(
-        "pointer_count", "u4", "", "references to the object", "PSS_HANDLE_ENTRY.PointerCount", ""
+        "handle_count",
+        "u4",
+        "",
+        "handles to the object",
+        "PSS_HANDLE_ENTRY.HandleCount",
+        "",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.HandleCount",
+    ),
+    Column(
+        "pointer_count",
+        "u4",
+        "",
+        "references to the object",
+        "PSS_HANDLE_ENTRY.PointerCount",
+        "",
+        file="MINIDUMP_HANDLE_DESCRIPTOR.PointerCount",
     ),
     Column(
         "paged_pool_charge",
@@ -528,6 +620,7 @@ REGIONS: tuple[Column, ...] = (
         "start of the region",
         "PSS_VA_SPACE_ENTRY.BaseAddress",
         "/proc/PID/maps",
+        file="MINIDUMP_MEMORY_INFO.BaseAddress, else LinuxMaps",
     ),
     Column(
         "size",
@@ -536,6 +629,7 @@ REGIONS: tuple[Column, ...] = (
         "size of the region",
         "PSS_VA_SPACE_ENTRY.RegionSize",
         "/proc/PID/maps",
+        file="MINIDUMP_MEMORY_INFO.RegionSize, else LinuxMaps",
     ),
     Column(
         "allocation_base",
@@ -544,6 +638,7 @@ REGIONS: tuple[Column, ...] = (
         "start of its allocation",
         "PSS_VA_SPACE_ENTRY.AllocationBase",
         "first mapping of the same file in a row",
+        file="MINIDUMP_MEMORY_INFO.AllocationBase, else LinuxMaps",
     ),
     Column(
         "allocation_protect",
@@ -552,12 +647,25 @@ REGIONS: tuple[Column, ...] = (
         "PageProtection at allocation",
         "PSS_VA_SPACE_ENTRY.AllocationProtect",
         "protection of the allocation's first mapping",
+        file="MINIDUMP_MEMORY_INFO.AllocationProtect, else LinuxMaps",
     ),
     Column(
-        "protect", "u4", "", "PageProtection", "PSS_VA_SPACE_ENTRY.Protect", "permissions in maps"
+        "protect",
+        "u4",
+        "",
+        "PageProtection",
+        "PSS_VA_SPACE_ENTRY.Protect",
+        "permissions in maps",
+        file="MINIDUMP_MEMORY_INFO.Protect, else LinuxMaps",
     ),
     Column(
-        "state", "u4", "", "MemoryState", "PSS_VA_SPACE_ENTRY.State", "RESERVE for ---, else COMMIT"
+        "state",
+        "u4",
+        "",
+        "MemoryState",
+        "PSS_VA_SPACE_ENTRY.State",
+        "RESERVE for ---, else COMMIT",
+        file="MINIDUMP_MEMORY_INFO.State, else LinuxMaps",
     ),
     Column(
         "type",
@@ -566,6 +674,7 @@ REGIONS: tuple[Column, ...] = (
         "MemoryType",
         "PSS_VA_SPACE_ENTRY.Type",
         "IMAGE for ELF, MAPPED for shared or files, else PRIVATE",
+        file="MINIDUMP_MEMORY_INFO.Type, else LinuxMaps",
     ),
     Column(
         "mapped_file",
@@ -574,6 +683,7 @@ REGIONS: tuple[Column, ...] = (
         "file or name behind it",
         "PSS_VA_SPACE_ENTRY.MappedFileName",
         "name in maps",
+        file="LinuxMaps",
     ),
     Column(
         "image_timestamp",
@@ -594,9 +704,9 @@ REGIONS: tuple[Column, ...] = (
     ),
     Column("image_checksum", "u4", "", "PE checksum", "PSS_VA_SPACE_ENTRY.CheckSum", ""),
     Column("resident", "u8", "bytes", "bytes present in memory", "", "smaps Rss"),
-    Column("offset", "u8", "bytes", "offset in the file", "", "/proc/PID/maps"),
-    Column("inode", "u8", "", "inode of the file", "", "/proc/PID/maps"),
-    Column("device", "u8", "", "device of the file", "", "/proc/PID/maps"),
+    Column("offset", "u8", "bytes", "offset in the file", "", "/proc/PID/maps", file="LinuxMaps"),
+    Column("inode", "u8", "", "inode of the file", "", "/proc/PID/maps", file="LinuxMaps"),
+    Column("device", "u8", "", "device of the file", "", "/proc/PID/maps", file="LinuxMaps"),
     Column("linux_flags", "str", "", "VmFlags, two letters each", "", "smaps VmFlags"),
     Column(
         "in_clone",
@@ -616,6 +726,7 @@ MODULES: tuple[Column, ...] = (
         "load address",
         "LDR_DATA_TABLE_ENTRY.DllBase",
         "first mapping of the ELF file",
+        file="MINIDUMP_MODULE.BaseOfImage",
     ),
     Column(
         "size",
@@ -624,15 +735,44 @@ MODULES: tuple[Column, ...] = (
         "size in memory",
         "LDR_DATA_TABLE_ENTRY.SizeOfImage",
         "last mapping's end less base",
-    ),
-    Column("path", "str", "", "file", "LDR_DATA_TABLE_ENTRY.FullDllName", "name in maps"),
-    Column(
-        "version", "str", "", "file version", "VS_FIXEDFILEINFO", "from the file name (libx.so.1.2)"
+        file="MINIDUMP_MODULE.SizeOfImage",
     ),
     Column(
-        "timestamp", "u4", "s since 1970", "PE time stamp", "IMAGE_FILE_HEADER.TimeDateStamp", ""
+        "path",
+        "str",
+        "",
+        "file",
+        "LDR_DATA_TABLE_ENTRY.FullDllName",
+        "name in maps",
+        file="MINIDUMP_MODULE.ModuleNameRva",
     ),
-    Column("checksum", "u4", "", "PE checksum", "IMAGE_OPTIONAL_HEADER.CheckSum", ""),
+    Column(
+        "version",
+        "str",
+        "",
+        "file version",
+        "VS_FIXEDFILEINFO",
+        "from the file name (libx.so.1.2)",
+        file="MINIDUMP_MODULE.VersionInfo",
+    ),
+    Column(
+        "timestamp",
+        "u4",
+        "s since 1970",
+        "PE time stamp",
+        "IMAGE_FILE_HEADER.TimeDateStamp",
+        "",
+        file="MINIDUMP_MODULE.TimeDateStamp",
+    ),
+    Column(
+        "checksum",
+        "u4",
+        "",
+        "PE checksum",
+        "IMAGE_OPTIONAL_HEADER.CheckSum",
+        "",
+        file="MINIDUMP_MODULE.CheckSum",
+    ),
     Column(
         "debug_id",
         "str",
@@ -640,6 +780,7 @@ MODULES: tuple[Column, ...] = (
         "id of its debug file, as symbol servers write it",
         "CodeView RSDS",
         "build id as GUID and age 0",
+        file="MINIDUMP_MODULE.CvRecord (RSDS, NB10, BpEL)",
     ),
     Column(
         "code_id",
@@ -648,6 +789,7 @@ MODULES: tuple[Column, ...] = (
         "id of the binary, as symbol servers write it",
         "TimeDateStamp and SizeOfImage",
         "build id in hex",
+        file="MINIDUMP_MODULE.CvRecord (BpEL), else TimeDateStamp and SizeOfImage",
     ),
 )
 
@@ -681,9 +823,25 @@ SYSTEM_HANDLES: tuple[Column, ...] = (
 )
 
 PROCESS: tuple[Column, ...] = (
-    Column("pid", "u4", "", "process id", "PSS_PROCESS_INFORMATION.ProcessId", "pid"),
-    Column("parent_pid", "u4", "", "parent's process id", "ParentProcessId", "stat field 4"),
-    Column("name", "str", "", "short name", "ImageFileName", "comm"),
+    Column(
+        "pid",
+        "u4",
+        "",
+        "process id",
+        "PSS_PROCESS_INFORMATION.ProcessId",
+        "pid",
+        file="MINIDUMP_MISC_INFO.ProcessId",
+    ),
+    Column(
+        "parent_pid",
+        "u4",
+        "",
+        "parent's process id",
+        "ParentProcessId",
+        "stat field 4",
+        file="LinuxProcStatus",
+    ),
+    Column("name", "str", "", "short name", "ImageFileName", "comm", file="LinuxProcStatus"),
     Column("image_path", "str", "", "executable", "ImageFileName", "/proc/PID/exe"),
     Column(
         "command_line",
@@ -692,15 +850,38 @@ PROCESS: tuple[Column, ...] = (
         "arguments, separated by NUL on Linux",
         "RTL_USER_PROCESS_PARAMETERS.CommandLine",
         "/proc/PID/cmdline",
+        file="LinuxCmdLine",
     ),
     Column("exit_status", "u4", "", "exit code; 259 while it runs", "ExitStatus", "259"),
     Column("flags", "u4", "", "ProcessFlags", "Flags", "FROZEN when stopped by job control"),
-    Column("created_at_ns", "i8", _NS, "when it was created", "CreateTime", "stat field 22"),
+    Column(
+        "created_at_ns",
+        "i8",
+        _NS,
+        "when it was created",
+        "CreateTime",
+        "stat field 22",
+        file="MINIDUMP_MISC_INFO.ProcessCreateTime, in s",
+    ),
     Column("exited_at_ns", "i8", _NS, "when it ended", "ExitTime", ""),
     Column(
-        "kernel_time_ns", "i8", "ns", "processor time in the kernel", "KernelTime", "stat field 15"
+        "kernel_time_ns",
+        "i8",
+        "ns",
+        "processor time in the kernel",
+        "KernelTime",
+        "stat field 15",
+        file="MINIDUMP_MISC_INFO.ProcessKernelTime, in s",
     ),
-    Column("user_time_ns", "i8", "ns", "processor time in user code", "UserTime", "stat field 14"),
+    Column(
+        "user_time_ns",
+        "i8",
+        "ns",
+        "processor time in user code",
+        "UserTime",
+        "stat field 14",
+        file="MINIDUMP_MISC_INFO.ProcessUserTime, in s",
+    ),
     Column("priority_class", "u4", "", "priority class", "PriorityClass", ""),
     Column("base_priority", "i4", "", "base priority", "BasePriority", "stat field 19 (nice)"),
     Column(
@@ -712,7 +893,15 @@ PROCESS: tuple[Column, ...] = (
         "status Cpus_allowed",
     ),
     Column("peb", "u8", "address", "process environment block", "PebBaseAddress", ""),
-    Column("virtual_size", "u8", "bytes", "address space in use", "VirtualSize", "status VmSize"),
+    Column(
+        "virtual_size",
+        "u8",
+        "bytes",
+        "address space in use",
+        "VirtualSize",
+        "status VmSize",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.VirtualSize",
+    ),
     Column(
         "peak_virtual_size",
         "u8",
@@ -720,8 +909,17 @@ PROCESS: tuple[Column, ...] = (
         "largest address space",
         "PeakVirtualSize",
         "status VmPeak",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.PeakVirtualSize",
     ),
-    Column("working_set_size", "u8", "bytes", "memory present", "WorkingSetSize", "status VmRSS"),
+    Column(
+        "working_set_size",
+        "u8",
+        "bytes",
+        "memory present",
+        "WorkingSetSize",
+        "status VmRSS",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.WorkingSetSize",
+    ),
     Column(
         "peak_working_set_size",
         "u8",
@@ -729,10 +927,35 @@ PROCESS: tuple[Column, ...] = (
         "largest memory present",
         "PeakWorkingSetSize",
         "status VmHWM",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.PeakWorkingSetSize",
     ),
-    Column("page_faults", "u8", "", "page faults", "PageFaultCount", "stat fields 10 and 12"),
-    Column("pagefile_usage", "u8", "bytes", "swap used", "PagefileUsage", "status VmSwap"),
-    Column("peak_pagefile_usage", "u8", "bytes", "largest swap used", "PeakPagefileUsage", ""),
+    Column(
+        "page_faults",
+        "u8",
+        "",
+        "page faults",
+        "PageFaultCount",
+        "stat fields 10 and 12",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.PageFaultCount, 32 bits of it",
+    ),
+    Column(
+        "pagefile_usage",
+        "u8",
+        "bytes",
+        "swap used",
+        "PagefileUsage",
+        "status VmSwap",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.PagefileUsage; of Linux PrivateUsage less PrivateWorkingSetSize",
+    ),
+    Column(
+        "peak_pagefile_usage",
+        "u8",
+        "bytes",
+        "largest swap used",
+        "PeakPagefileUsage",
+        "",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.PeakPagefileUsage",
+    ),
     Column(
         "private_usage",
         "u8",
@@ -740,10 +963,25 @@ PROCESS: tuple[Column, ...] = (
         "private memory",
         "PrivateUsage",
         "status RssAnon and VmSwap",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.PrivateUsage",
     ),
-    Column("shared_usage", "u8", "bytes", "shared memory present", "", "status RssShmem"),
     Column(
-        "quota_paged_pool_usage", "u8", "bytes", "paged pool charged", "QuotaPagedPoolUsage", ""
+        "shared_usage",
+        "u8",
+        "bytes",
+        "shared memory present",
+        "",
+        "status RssShmem",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.SharedCommitUsage",
+    ),
+    Column(
+        "quota_paged_pool_usage",
+        "u8",
+        "bytes",
+        "paged pool charged",
+        "QuotaPagedPoolUsage",
+        "",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.QuotaPagedPoolUsage",
     ),
     Column(
         "quota_peak_paged_pool_usage",
@@ -752,6 +990,7 @@ PROCESS: tuple[Column, ...] = (
         "largest paged pool charged",
         "QuotaPeakPagedPoolUsage",
         "",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.QuotaPeakPagedPoolUsage",
     ),
     Column(
         "quota_non_paged_pool_usage",
@@ -760,6 +999,7 @@ PROCESS: tuple[Column, ...] = (
         "non-paged pool charged",
         "QuotaNonPagedPoolUsage",
         "",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.QuotaNonPagedPoolUsage",
     ),
     Column(
         "quota_peak_non_paged_pool_usage",
@@ -768,11 +1008,28 @@ PROCESS: tuple[Column, ...] = (
         "largest non-paged pool charged",
         "QuotaPeakNonPagedPoolUsage",
         "",
+        file="MINIDUMP_PROCESS_VM_COUNTERS_2.QuotaPeakNonPagedPoolUsage",
     ),
-    Column("execute_flags", "u4", "", "execution flags", "ExecuteFlags", ""),
-    Column("uid", "u4", "", "user id", "", "status Uid"),
-    Column("gid", "u4", "", "group id", "", "status Gid"),
-    Column("thread_count", "u4", "", "threads", "ThreadsCaptured", "stat field 20"),
+    Column(
+        "execute_flags",
+        "u4",
+        "",
+        "execution flags",
+        "ExecuteFlags",
+        "",
+        file="MINIDUMP_MISC_INFO_3.ProcessExecuteFlags",
+    ),
+    Column("uid", "u4", "", "user id", "", "status Uid", file="LinuxProcStatus"),
+    Column("gid", "u4", "", "group id", "", "status Gid", file="LinuxProcStatus"),
+    Column(
+        "thread_count",
+        "u4",
+        "",
+        "threads",
+        "ThreadsCaptured",
+        "stat field 20",
+        file="LinuxProcStatus",
+    ),
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {

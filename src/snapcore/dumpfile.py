@@ -3,14 +3,40 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snapcore import _core
+from snapcore.dumpfacts import (
+    BreakpadInfo,
+    CrashpadInfo,
+    DsoDebug,
+    DumpException,
+    DumpSystem,
+    HandleInformation,
+    MacCrashInfo,
+    MiscInfo,
+    Stream,
+    SystemMemory,
+    Token,
+    UnloadedModule,
+    breakpad_from,
+    crashpad_from,
+    dso_debug_from,
+    handle_information_from,
+    mac_crash_info_from,
+    misc_from,
+    system_from,
+    system_memory_from,
+    text_of,
+    tokens_from,
+    unloaded_modules_from,
+)
+from snapcore.errors import DumpFormatError
 from snapcore.flags import MiniDumpType
 from snapcore.snapshot import (
     Diagnostic,
@@ -29,124 +55,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DumpException", "DumpFile", "DumpSystem", "Stream", "UnloadedModule", "open"]
+__all__ = ["DumpFile", "open"]
 
 _MEMORY_RANGE = np.dtype(
     [("address", "<u8"), ("size", "<u8"), ("offset", "<u8"), ("present", "<u8")]
 )
+_HANDLE_OPERATION = np.dtype(
+    [
+        ("handle", "<u8"),
+        ("pid", "<u4"),
+        ("tid", "<u4"),
+        ("operation", "<u4"),
+        ("spare", "<u4"),
+        ("depth", "<u4"),
+        ("index", "<u4"),
+        ("return_addresses", "<u8", (32,)),
+    ]
+)
 _CHUNK = 1 << 20
-_ARCHITECTURES = {
-    0: "x86",
-    5: "arm",
-    9: "amd64",
-    12: "arm64",
-    0x8003: "arm64",
-    0x8005: "riscv",
-    0x8006: "riscv64",
+_LINUX_TEXTS = {
+    "cpuinfo": 0x47670003,
+    "status": 0x47670004,
+    "lsb_release": 0x47670005,
+    "cmdline": 0x47670006,
+    "environ": 0x47670007,
+    "maps": 0x47670009,
+    "limits": 0x4D7A0003,
 }
-_PLATFORMS = {
-    2: "Windows",
-    0x8101: "macOS",
-    0x8102: "iOS",
-    0x8201: "Linux",
-    0x8202: "Solaris",
-    0x8203: "Android",
-    0x8204: "PS3",
-    0x8205: "NaCl",
-    0x8206: "Fuchsia",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """One entry of a dump file's directory.
-
-    Attributes
-    ----------
-    type : int
-        ``MINIDUMP_STREAM_TYPE``; above 0xffff a stream of some writer's own.
-    offset : int
-        Where it lies in the file, in bytes.
-    size : int
-        Its length in bytes, as the directory says.
-    present : int
-        Bytes of it that the file has.
-    """
-
-    type: int
-    offset: int
-    size: int
-    present: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DumpSystem:
-    """The machine that a dump was made on (``MINIDUMP_SYSTEM_INFO``).
-
-    Attributes
-    ----------
-    architecture : str
-        ``"amd64"``, ``"x86"``, ``"arm64"``, ..., or the number as text.
-    platform : str
-        ``"Linux"``, ``"Windows"``, ``"macOS"``, ..., or the number as text.
-    version : tuple of int
-        Major, minor and build.
-    os_text : str
-        ``uname`` on Linux, the service pack on Windows.
-    processors : int
-        Number of processors.
-    processor_level, processor_revision : int
-        Family; model and stepping.
-    cpu_vendor : str
-        As CPUID spells it; empty where there is none.
-    cpu_version, cpu_features : int
-        CPUID leaf 1, EAX and EDX.
-    """
-
-    architecture: str
-    platform: str
-    version: tuple[int, int, int]
-    os_text: str
-    processors: int
-    processor_level: int
-    processor_revision: int
-    cpu_vendor: str
-    cpu_version: int
-    cpu_features: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DumpException:
-    """Why a dump was made (``MINIDUMP_EXCEPTION_STREAM``).
-
-    Attributes
-    ----------
-    tid : int
-        The thread.
-    code, flags : int
-        Exception code and flags; signal number and ``si_code`` on Linux.
-    address : int
-        Where it happened, or what was accessed.
-    parameters : tuple of int
-        Up to fifteen.
-    """
-
-    tid: int
-    code: int
-    flags: int
-    address: int
-    parameters: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnloadedModule:
-    """A module that was unloaded before (``MINIDUMP_UNLOADED_MODULE``)."""
-
-    base: int
-    size: int
-    checksum: int
-    timestamp: int
-    path: str
+_SOFT_ERRORS = 0x4D7A0004
 
 
 def _texts(
@@ -244,7 +180,7 @@ class DumpFile:
         return Table("handles", self._file().handles())
 
     def regions(self) -> Table:
-        """Memory regions, one row each, in the order of the file.
+        """Memory regions, one row each, in the order of the file, ascending in those of most writers.
 
         Returns
         -------
@@ -258,7 +194,8 @@ class DumpFile:
 
         Notes
         -----
-        ``MINIDUMP_MEMORY_INFO``.
+        ``MINIDUMP_MEMORY_INFO`` and the stream ``LinuxMaps``; either will do. Where the file has both,
+        entries of one mapping that differ in nothing are one region.
         """
         return Table("regions", self._file().regions())
 
@@ -285,12 +222,7 @@ class DumpFile:
         tuple of UnloadedModule
             Empty where the file has no such list.
         """
-        return tuple(
-            UnloadedModule(
-                base=base, size=size, checksum=checksum, timestamp=timestamp, path=os.fsdecode(path)
-            )
-            for base, size, checksum, timestamp, path in self._file().unloaded_modules()
-        )
+        return unloaded_modules_from(self._file())
 
     def contexts(self) -> NDArray[np.void]:
         """Registers of every thread.
@@ -503,15 +435,7 @@ class DumpFile:
         DumpSystem
             From ``MINIDUMP_SYSTEM_INFO``.
         """
-        raw = self._file().system()
-        architecture, platform = raw.pop("architecture"), raw.pop("platform_id")
-        return DumpSystem(
-            architecture=_ARCHITECTURES.get(architecture, str(architecture)),
-            platform=_PLATFORMS.get(platform, str(platform)),
-            os_text=raw.pop("os_text").decode("utf-8", "backslashreplace"),
-            cpu_vendor=raw.pop("cpu_vendor").decode("ascii", "backslashreplace"),
-            **raw,
-        )
+        return system_from(self._file())
 
     def exception(self) -> DumpException | None:
         """Why the dump was made.
@@ -521,11 +445,233 @@ class DumpFile:
         DumpException or None
             The first one; None for a dump that was asked for.
         """
-        for tid, code, flags, _, address, parameters in self._file().exceptions():
-            return DumpException(
-                tid=tid, code=code, flags=flags, address=address, parameters=tuple(parameters)
+        exceptions = self.exceptions()
+        return exceptions[0] if exceptions else None
+
+    def exceptions(self) -> tuple[DumpException, ...]:
+        """Every exception of the file; Windows and most others write one at the most.
+
+        Returns
+        -------
+        tuple of DumpException
+            In the order of the file.
+
+        Notes
+        -----
+        ``MINIDUMP_EXCEPTION_STREAM``.
+        """
+        file = self._file()
+        contexts = contexts_from(file.exception_contexts())
+        return tuple(
+            DumpException(
+                tid=tid,
+                code=code,
+                flags=flags,
+                address=address,
+                parameters=tuple(parameters),
+                context=context if context["valid"] else None,
             )
-        return None
+            for (tid, code, flags, _, address, parameters), context in zip(
+                file.exceptions(), contexts, strict=True
+            )
+        )
+
+    def misc(self) -> MiscInfo | None:
+        """Facts of process and machine.
+
+        Returns
+        -------
+        MiscInfo or None
+            None where the file has no such stream.
+
+        Notes
+        -----
+        ``MINIDUMP_MISC_INFO`` to ``MINIDUMP_MISC_INFO_5``.
+        """
+        return misc_from(self._file())
+
+    def system_memory(self) -> SystemMemory | None:
+        """Memory of the machine.
+
+        Returns
+        -------
+        SystemMemory or None
+            None where the file has no such stream.
+
+        Notes
+        -----
+        ``MINIDUMP_SYSTEM_MEMORY_INFO_1``.
+        """
+        return system_memory_from(self._file())
+
+    def handle_information(self) -> tuple[HandleInformation, ...]:
+        """What the file says of the objects of handles.
+
+        Returns
+        -------
+        tuple of HandleInformation
+            Empty where it says nothing, as in the first version of the list.
+
+        Notes
+        -----
+        ``MINIDUMP_HANDLE_OBJECT_INFORMATION``.
+        """
+        return handle_information_from(self._file())
+
+    def handle_operations(self) -> NDArray[np.void]:
+        """Handles opened and closed, as Application Verifier recorded them.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Structured: ``handle`` u8, ``pid``, ``tid``, ``operation``, ``spare``, ``depth`` and
+            ``index`` u4, ``return_addresses`` (32,) u8. Empty where the file has none.
+
+        Notes
+        -----
+        ``MINIDUMP_HANDLE_OPERATION_LIST``, ``AVRF_HANDLE_OPERATION``.
+        """
+        return self._file().handle_operations().view(_HANDLE_OPERATION).reshape(-1)
+
+    def tokens(self) -> tuple[Token, ...]:
+        """Security tokens.
+
+        Returns
+        -------
+        tuple of Token
+            Empty where the file has none.
+
+        Notes
+        -----
+        ``MINIDUMP_TOKEN_INFO_LIST``.
+        """
+        return tokens_from(self._file())
+
+    def breakpad(self) -> BreakpadInfo | None:
+        """What Breakpad adds: the thread that wrote the dump, an assertion.
+
+        Returns
+        -------
+        BreakpadInfo or None
+            None where the file has no such stream.
+
+        Notes
+        -----
+        ``MDRawBreakpadInfo``, ``MDRawAssertionInfo``.
+        """
+        return breakpad_from(self._file())
+
+    def crashpad(self) -> CrashpadInfo | None:
+        """What Crashpad adds: ids of report and client, annotations.
+
+        Returns
+        -------
+        CrashpadInfo or None
+            None where the file has no such stream.
+
+        Notes
+        -----
+        ``MinidumpCrashpadInfo``.
+        """
+        return crashpad_from(self._file())
+
+    def mac_crash_info(self) -> tuple[MacCrashInfo, ...]:
+        """What the modules of a macOS process say of a crash, as Mozilla's writer keeps it.
+
+        Returns
+        -------
+        tuple of MacCrashInfo
+            Empty where the file has none.
+
+        Notes
+        -----
+        The stream ``MozMacosCrashInfo``.
+        """
+        return mac_crash_info_from(self._file())
+
+    def mac_boot_arguments(self) -> str | None:
+        """Boot arguments of a macOS kernel, as Mozilla's writer keeps them.
+
+        Returns
+        -------
+        str or None
+            None where the file has none.
+
+        Notes
+        -----
+        The stream ``MozMacosBootargs``.
+        """
+        raw = self._file().mac_boot_arguments()
+        return None if raw is None else text_of(raw)
+
+    def linux(self) -> dict[str, bytes]:
+        """Texts of a Linux system, as it gave them.
+
+        Returns
+        -------
+        dict of str to bytes
+            Those that the file has of ``"maps"``, ``"status"``, ``"cmdline"`` and ``"environ"``
+            (separated by NUL), ``"limits"`` (``/proc/PID``), ``"cpuinfo"`` (``/proc``) and
+            ``"lsb_release"`` (``/etc/lsb-release``).
+        """
+        file = self._file()
+        found = {name: file.stream(type_) for name, type_ in _LINUX_TEXTS.items()}
+        return {name: text for name, text in found.items() if text is not None}
+
+    def auxiliary_vector(self) -> dict[int, int]:
+        """The auxiliary vector of a Linux process.
+
+        Returns
+        -------
+        dict of int to int
+            Values by ``AT_*``; empty where the file has none.
+
+        Notes
+        -----
+        ``/proc/PID/auxv``.
+        """
+        return dict(self._file().auxiliary_vector())
+
+    def dso_debug(self) -> DsoDebug | None:
+        """The dynamic linker's list of a Linux process.
+
+        Returns
+        -------
+        DsoDebug or None
+            None where the file has no such stream.
+
+        Notes
+        -----
+        ``r_debug``, ``link_map``.
+        """
+        return dso_debug_from(self._file())
+
+    def soft_errors(self) -> list[Any]:
+        """What the writer could not do, in its own words.
+
+        Returns
+        -------
+        list
+            The stream's JSON; empty where the file has none.
+
+        Raises
+        ------
+        DumpFormatError
+            If the stream is no JSON.
+
+        Notes
+        -----
+        The stream ``MozSoftErrors`` of minidump-writer, which snapcore writes as well.
+        """
+        raw = self._file().stream(_SOFT_ERRORS)
+        if raw is None:
+            return []
+        try:
+            errors = json.loads(raw.rstrip(b"\0"))
+        except (ValueError, RecursionError) as error:
+            message = f"the soft errors of {self.path} are no JSON: {error}"
+            raise DumpFormatError(message) from None
+        return errors if isinstance(errors, list) else [errors]
 
     def comment(self) -> str | None:
         """Text kept in the file.
@@ -536,7 +682,7 @@ class DumpFile:
             None where there is none.
         """
         raw = self._file().comment()
-        return None if raw is None else raw.decode("utf-8", "backslashreplace")
+        return None if raw is None else text_of(raw)
 
     def close(self) -> None:
         """Close the file; tables and arrays stay."""

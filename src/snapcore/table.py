@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from snapcore import _core
+
 __all__ = ["StringColumn", "Table"]
+
+
+# In the native core's order, which is generated from the same place.
+_NAMES = {table: tuple(c.name for c in columns) for table, columns in TABLES.items()}
 
 
 def _decode(raw: bytes) -> str:
@@ -35,16 +41,24 @@ class StringColumn:
     ----------
     codes : ndarray of int32, shape (n,)
         Read-only.
-    categories_bytes : tuple of bytes
-        The unique strings, raw.
     """
 
-    __slots__ = ("_categories", "categories_bytes", "codes")
+    __slots__ = ("_categories", "_raw", "codes")
 
-    def __init__(self, codes: NDArray[np.int32], categories: Sequence[bytes]) -> None:
+    def __init__(
+        self, codes: NDArray[np.int32], categories: Sequence[bytes] | _core.Strings
+    ) -> None:
         self.codes = codes
-        self.categories_bytes = tuple(categories)
+        self._raw = categories
         self._categories: tuple[str, ...] | None = None
+
+    @property
+    def categories_bytes(self) -> tuple[bytes, ...]:
+        """The unique strings as the operating system gave them."""
+        if not isinstance(self._raw, tuple):
+            strings: Any = self._raw
+            self._raw = tuple(strings.to_list() if hasattr(strings, "to_list") else strings)
+        return self._raw
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -123,7 +137,7 @@ class StringColumn:
         return values
 
     def __repr__(self) -> str:
-        return f"<StringColumn: {len(self)} rows, {len(self.categories_bytes)} categories>"
+        return f"<StringColumn: {len(self)} rows, {len(self._raw)} categories>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (StringColumn, (np.array(self.codes), self.categories_bytes))
@@ -139,36 +153,48 @@ class Table:
     ----------
     name : str
         One of ``snapcore.dtypes.TABLES``: ``"threads"``, ``"handles"``, ...
-    columns : sequence of tuple
-        ``(name, values, valid or None)`` or ``(name, codes, categories)`` each.
+    source : sequence of tuple
+        ``(name, values, valid or None)`` or ``(name, codes, categories)`` each. Of the native core a
+        table whose columns become arrays when they are asked for.
     diagnostics : sequence of Diagnostic, optional
         What went less than perfectly; empty for a table of a snapshot, which has its own.
     """
 
-    __slots__ = ("_columns", "_rows", "_valid", "diagnostics", "name")
+    __slots__ = ("_columns", "_names", "_native", "_rows", "_valid", "diagnostics", "name")
 
     def __init__(
         self,
         name: str,
-        columns: Sequence[tuple[str, NDArray[Any], Any]],
+        source: Sequence[tuple[str, NDArray[Any], Any]] | _core.Columns,
         diagnostics: Sequence[Any] = (),
     ) -> None:
         self.name = name
         self.diagnostics = tuple(diagnostics)
         self._columns: dict[str, NDArray[Any] | StringColumn] = {}
         self._valid: dict[str, NDArray[np.bool_] | None] = {}
-        for column, values, extra in columns:
-            if isinstance(extra, (list, tuple)):
-                self._columns[column] = StringColumn(values, extra)
-            else:
-                self._columns[column] = values
-                self._valid[column] = extra
-        self._rows = len(next(iter(self._columns.values()))) if self._columns else 0
+        if isinstance(source, (list, tuple)):
+            self._native: _core.Columns | None = None
+            for column, values, extra in source:
+                self._add(column, values, extra)
+            self._names = tuple(self._columns)
+            self._rows = len(next(iter(self._columns.values()))) if self._columns else 0
+        else:
+            self._native = cast("_core.Columns", source)
+            self._names = _NAMES[name]
+            self._rows = self._native.rows
+
+    def _add(self, column: str, values: NDArray[Any], extra: Any) -> NDArray[Any] | StringColumn:
+        if extra is None or isinstance(extra, np.ndarray):
+            self._valid[column] = extra
+            self._columns[column] = values
+        else:
+            self._columns[column] = StringColumn(values, extra)
+        return self._columns[column]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
-        return tuple(self._columns)
+        return self._names
 
     @property
     def schema(self) -> tuple[Column, ...]:
@@ -179,10 +205,18 @@ class Table:
         return self._rows
 
     def __contains__(self, column: object) -> bool:
-        return column in self._columns
+        return column in self._names
 
     def __getitem__(self, column: str) -> Any:
-        return self._columns[column]
+        found = self._columns.get(column)
+        if found is not None:
+            return found
+        if self._native is None:
+            raise KeyError(column)
+        return self._add(column, *self._native.column(column))
+
+    def _items(self) -> Iterator[tuple[str, NDArray[Any] | StringColumn]]:
+        return ((name, self[name]) for name in self._names)
 
     def valid(self, column: str) -> NDArray[np.bool_]:
         """Which rows of a column are known; the others hold 0.
@@ -197,7 +231,7 @@ class Table:
         ndarray of bool, shape (n,)
             All true where everything is known.
         """
-        values = self._columns[column]
+        values = self[column]
         if isinstance(values, StringColumn):
             return values.codes >= 0
         mask = self._valid[column]
@@ -220,7 +254,7 @@ class Table:
             message = f"row {index} of {self._rows}"
             raise IndexError(message)
         out: dict[str, Any] = {}
-        for name, values in self._columns.items():
+        for name, values in self._items():
             if isinstance(values, StringColumn):
                 out[name] = values[index]
             else:
@@ -238,7 +272,7 @@ class Table:
             are not known are 0.
         """
         arrays: dict[str, NDArray[Any]] = {}
-        for name, values in self._columns.items():
+        for name, values in self._items():
             if isinstance(values, StringColumn):
                 texts = np.array([*values.categories, ""], dtype=np.str_)
                 arrays[name] = texts[values.codes]
@@ -251,11 +285,11 @@ class Table:
         return out
 
     def __repr__(self) -> str:
-        return f"<Table {self.name}: {self._rows} rows, {len(self._columns)} columns>"
+        return f"<Table {self.name}: {self._rows} rows, {len(self._names)} columns>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         columns: list[tuple[str, NDArray[Any], Any]] = []
-        for name, values in self._columns.items():
+        for name, values in self._items():
             if isinstance(values, StringColumn):
                 columns.append((name, np.array(values.codes), values.categories_bytes))
             else:

@@ -107,4 +107,25 @@ bool normalize(Architecture architecture,
     return false;
 }
 
+void read_extended_state(Architecture architecture,
+                         std::span<const std::byte> record,
+                         ContextExtension& out) {
+    constexpr std::uint32_t kXstate = 0x40, kAvx = 2;
+    constexpr std::size_t kExtension = kAmd64ContextSize, kHeader = 64;
+    if (architecture != Architecture::kAmd64) return;
+    if (record.size() < kExtension + sizeof(raw::CONTEXT_EX)) return;
+    const auto flags = get<std::uint32_t>(record, offsetof(raw::Amd64Context, ContextFlags));
+    if ((flags & kXstate) == 0) return;
+    // Offsets count from the CONTEXT_EX.
+    const auto state = get<raw::CONTEXT_EX>(record, kExtension).XState;
+    if (state.Offset < 0) return;
+    const std::size_t at = kExtension + static_cast<std::size_t>(state.Offset);
+    if (at + kHeader > record.size()) return;
+    out.xstate_features = get<std::uint64_t>(record, at);
+    // AVX comes first behind the header, in the compacted form as in the standard one.
+    if ((out.xstate_features >> kAvx & 1) == 0) return;
+    if (at + kHeader + sizeof out.ymm_high > record.size()) return;
+    std::memcpy(out.ymm_high, record.data() + at + kHeader, sizeof out.ymm_high);
+}
+
 }  // namespace snapcore::minidump

@@ -35,4 +35,10 @@ bool normalize(Architecture architecture,
                std::span<const std::byte> record,
                std::span<std::byte> out);
 
+// What an x86-64 record with CONTEXT_XSTATE holds behind its CONTEXT, as far as the extension has
+// room for it.
+void read_extended_state(Architecture architecture,
+                         std::span<const std::byte> record,
+                         ContextExtension& out);
+
 }  // namespace snapcore::minidump

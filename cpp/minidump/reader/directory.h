@@ -51,42 +51,4 @@ private:
     std::vector<StreamEntry> streams_;
 };
 
-// The entries of a stream that begins with a 32-bit count; some writers leave 4 bytes behind it.
-struct ListBytes {
-    std::vector<std::byte> bytes;  // of the entries
-    std::size_t count = 0;         // whole ones, at most as many as the stream says
-    template <class T>
-    T at(std::size_t index) const {
-        T value;
-        std::memcpy(&value, bytes.data() + index * sizeof(T), sizeof value);
-        return value;
-    }
-};
-ListBytes read_list(const Input& input,
-                    const StreamEntry& stream,
-                    std::size_t entry_size,
-                    const char* name,
-                    Findings& findings);
-
-// The entries of a stream whose header says how large header and entries are.
-struct SizedList {
-    std::vector<std::byte> bytes;
-    std::size_t count = 0, stride = 0;
-    // What the entry has of T; a shorter one of an older version leaves the rest zero.
-    template <class T>
-    T at(std::size_t index) const {
-        T value{};
-        std::memcpy(&value, bytes.data() + index * stride, std::min(sizeof(T), stride));
-        return value;
-    }
-};
-SizedList read_sized_list(const Input& input,
-                          const StreamEntry& stream,
-                          std::uint64_t header_size,
-                          std::uint64_t entry_size,
-                          std::uint64_t count,
-                          std::size_t least_entry,
-                          const char* name,
-                          Findings& findings);
-
 }  // namespace snapcore::minidump

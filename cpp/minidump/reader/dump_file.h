@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A dump file, which answers what a snapshot answers. Lazy: opening it reads header and directory,
-// a table is read when it is asked for.
+// A dump file, which answers what a snapshot answers. Lazy: opening it reads header, directory and
+// the facts of the machine; a table is read when it is asked for.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,12 @@
 #include <vector>
 
 #include "minidump/contents.h"
-#include "minidump/reader/directory.h"
-#include "minidump/reader/input.h"
+#include "minidump/reader/handle_table.h"
 #include "minidump/reader/memory_index.h"
+#include "minidump/reader/module_table.h"
+#include "minidump/reader/source.h"
+#include "minidump/reader/system_facts.h"
+#include "minidump/reader/writer_facts.h"
 #include "snapshot/snapshot.h"
 
 namespace snapcore::minidump {
@@ -26,12 +29,6 @@ struct ExceptionInfo {
     std::uint32_t flags = 0;  // si_code on Linux
     std::uint64_t record = 0, address = 0;
     std::vector<std::uint64_t> parameters;
-};
-
-struct UnloadedModule {
-    std::uint64_t base = 0;
-    std::uint32_t size = 0, checksum = 0, timestamp = 0;
-    std::string path;
 };
 
 class DumpFile final : public ProcessView {
@@ -48,30 +45,40 @@ public:
     std::shared_ptr<const ContextTable> contexts() override;
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override;
 
-    std::uint64_t flags() const { return directory_.header().Flags; }
+    std::uint64_t flags() const { return source_.directory.header().Flags; }
     std::int64_t captured_at_ns() const;
-    const std::vector<StreamEntry>& streams() const { return directory_.streams(); }
+    const std::vector<StreamEntry>& streams() const { return source_.directory.streams(); }
     // Raw bytes of the first stream of a type; nullopt where there is none.
     std::optional<std::vector<std::byte>> stream(std::uint32_t type) const;
     const std::vector<FileRange>& memory_ranges();
     const SystemInfo& system() const { return system_; }
     std::vector<ExceptionInfo> exceptions();
+    // Registers of the exceptions, a row each.
+    std::shared_ptr<const ContextTable> exception_contexts();
     std::vector<UnloadedModule> unloaded_modules();
+    std::vector<HandleInformation> handle_information();
+    std::vector<raw::AVRF_HANDLE_OPERATION> handle_operations();
+    std::optional<MiscInfo> misc();
+    std::optional<SystemMemoryFacts> system_memory();
+    std::vector<Token> tokens();
+    std::optional<BreakpadFacts> breakpad();
+    std::optional<CrashpadFacts> crashpad();
+    std::vector<MacCrashInfo> mac_crash_info();
+    std::optional<std::string> mac_boot_arguments();
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> auxiliary_vector();
+    std::optional<DsoDebug> dso_debug();
     std::optional<std::string> comment() const;
     Diagnostics diagnostics() const;
 
 private:
+    // What `make` makes is kept in `kept`.
+    template <class T, class Make>
+    T cached(T& kept, Make&& make);
     // Locked by the caller.
     const MemoryIndex& memory();
 
-    void read_system();
-    void read_process();
-    std::string string_at(Pieces& pieces, std::uint64_t rva) const;
-
-    Input input_;
     mutable std::mutex mutex_;
-    Findings findings_;
-    Directory directory_;
+    Source source_;
     SystemInfo system_;
     ProcessInfo process_;
     std::optional<MemoryIndex> memory_;

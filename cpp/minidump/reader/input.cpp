@@ -3,23 +3,29 @@
 
 namespace snapcore::minidump {
 
-std::span<const std::byte> Pieces::view(std::uint64_t offset, std::size_t size) {
-    size = static_cast<std::size_t>(input_.available(offset, size));
-    if (size == 0) return {};
+std::span<const std::byte> Pieces::rest_of_block(std::uint64_t offset) {
     const std::uint64_t number = offset / kBlock;
-    if ((offset + size - 1) / kBlock != number) {
-        joined_.resize(size);
-        joined_.resize(input_.read(offset, joined_));
-        return joined_;
-    }
     Block& block = blocks_[number % kBlocks];
     if (block.number != number) {
+        const auto size = static_cast<std::size_t>(input_.available(number * kBlock, kBlock));
+        if (size == 0) return {};
+        if (!block.bytes) block.bytes = std::make_unique_for_overwrite<std::byte[]>(kBlock);
         block.number = number;
-        block.bytes = input_.block(number * kBlock, kBlock);
+        block.size = input_.read(number * kBlock, {block.bytes.get(), size});
     }
     const auto inside = static_cast<std::size_t>(offset % kBlock);
-    if (inside >= block.bytes.size()) return {};
-    return std::span(block.bytes).subspan(inside, std::min(size, block.bytes.size() - inside));
+    if (inside >= block.size) return {};
+    return {block.bytes.get() + inside, block.size - inside};
+}
+
+std::span<const std::byte> Pieces::view(std::uint64_t offset, std::size_t size) {
+    const auto rest = rest_of_block(offset);
+    if (size <= rest.size()) return rest.first(size);
+    const auto available = static_cast<std::size_t>(input_.available(offset, size));
+    if (available <= rest.size()) return rest.first(available);
+    joined_.resize(available);
+    joined_.resize(input_.read(offset, joined_));
+    return joined_;
 }
 
 }  // namespace snapcore::minidump

@@ -58,6 +58,8 @@ public:
 
     // As many of `size` bytes as there are; valid until the next call.
     std::span<const std::byte> view(std::uint64_t offset, std::size_t size);
+    // What follows an offset up to the end of its block, without a copy; empty at the file's end.
+    std::span<const std::byte> rest_of_block(std::uint64_t offset);
     template <class T>
     std::optional<T> get(std::uint64_t offset) {
         const auto bytes = view(offset, sizeof(T));
@@ -67,13 +69,15 @@ public:
         return value;
     }
 
-private:
     static constexpr std::size_t kBlock = 64 * 1024;
+
+private:
     static constexpr std::size_t kBlocks = 16;
 
     struct Block {
         std::uint64_t number = ~std::uint64_t{0};
-        std::vector<std::byte> bytes;
+        std::size_t size = 0;
+        std::unique_ptr<std::byte[]> bytes;
     };
 
     const Input& input_;

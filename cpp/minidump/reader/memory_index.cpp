@@ -19,87 +19,76 @@ const T* at_or_before(const std::vector<T>& ranges, std::uint64_t address, Begin
 
 }  // namespace
 
-MemoryIndex::MemoryIndex(const Input& input, const Directory& directory, Findings& findings) {
+MemoryIndex::MemoryIndex(Source& source) {
+    const Directory& directory = source.directory;
     if (const auto* const stream = directory.find(raw::MemoryListStream)) {
-        add_list(input, *stream, findings);
+        add_list(source, *stream);
     }
     if (const auto* const stream = directory.find(raw::Memory64ListStream)) {
-        add_list64(input, *stream, findings);
+        add_list64(source, *stream);
     }
     if (const auto* const stream = directory.find(raw::SnapcoreRanges)) {
-        add_private_ranges(input, *stream, findings);
+        add_private_ranges(source, *stream);
     }
-    settle(findings);
+    settle(source.findings);
 }
 
-void MemoryIndex::add_list(const Input& input, const StreamEntry& stream, Findings& findings) {
-    const ListBytes list =
-        read_list(input, stream, sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR), "MemoryList", findings);
+void MemoryIndex::add_list(Source& source, const StreamEntry& stream) {
+    const List list =
+        source.counted_list(stream, sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR), "MemoryList");
     ranges_.reserve(list.count);
-    for (std::size_t i = 0; i < list.count; ++i) {
-        const auto entry = list.at<raw::MINIDUMP_MEMORY_DESCRIPTOR>(i);
+    source.each<raw::MINIDUMP_MEMORY_DESCRIPTOR>(list, [&](const auto& entry) {
         const std::uint64_t size = entry.Memory.DataSize;
         ranges_.push_back({entry.StartOfMemoryRange,
                            size,
                            entry.Memory.Rva,
-                           input.available(entry.Memory.Rva, size)});
-    }
+                           source.input.available(entry.Memory.Rva, size)});
+    });
 }
 
-void MemoryIndex::add_list64(const Input& input, const StreamEntry& stream, Findings& findings) {
-    const auto header = stream.present < sizeof(raw::MINIDUMP_MEMORY64_LIST)
-                            ? std::nullopt
-                            : input.get<raw::MINIDUMP_MEMORY64_LIST>(stream.offset);
+void MemoryIndex::add_list64(Source& source, const StreamEntry& stream) {
+    const auto header = source.head<raw::MINIDUMP_MEMORY64_LIST>(
+        raw::Memory64ListStream, sizeof(raw::MINIDUMP_MEMORY64_LIST));
     if (!header) {
-        findings.add("list_truncated", "Memory64List has no header", stream.type);
+        source.findings.add("list_truncated", "Memory64List has no header", stream.type);
         return;
     }
-    const SizedList list = read_sized_list(input,
-                                           stream,
-                                           sizeof *header,
-                                           sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR64),
-                                           header->NumberOfMemoryRanges,
-                                           sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR64),
-                                           "Memory64List",
-                                           findings);
+    const List list = source.sized_list(stream,
+                                        sizeof *header,
+                                        sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR64),
+                                        header->NumberOfMemoryRanges,
+                                        sizeof(raw::MINIDUMP_MEMORY_DESCRIPTOR64),
+                                        "Memory64List");
     ranges_.reserve(ranges_.size() + list.count);
-    std::uint64_t offset = header->BaseRva;
-    for (std::size_t i = 0; i < list.count; ++i) {
-        const auto entry = list.at<raw::MINIDUMP_MEMORY_DESCRIPTOR64>(i);
+    std::optional<std::uint64_t> offset = header->BaseRva;
+    source.each<raw::MINIDUMP_MEMORY_DESCRIPTOR64>(list, [&](const auto& entry) {
+        if (!offset) return;
         ranges_.push_back({entry.StartOfMemoryRange,
                            entry.DataSize,
-                           offset,
-                           input.available(offset, entry.DataSize)});
-        const auto next = checked_add(offset, entry.DataSize);
-        if (!next) {
-            findings.add("memory_out_of_file", "Memory64List is larger than any file", i);
-            return;
+                           *offset,
+                           source.input.available(*offset, entry.DataSize)});
+        offset = checked_add(*offset, entry.DataSize);
+        if (!offset) {
+            source.findings.add("memory_out_of_file", "Memory64List is larger than any file");
         }
-        offset = *next;
-    }
+    });
 }
 
-void MemoryIndex::add_private_ranges(const Input& input,
-                                     const StreamEntry& stream,
-                                     Findings& findings) {
-    const auto header = stream.present < sizeof(raw::SNAPCORE_RANGE_LIST)
-                            ? std::nullopt
-                            : input.get<raw::SNAPCORE_RANGE_LIST>(stream.offset);
+void MemoryIndex::add_private_ranges(Source& source, const StreamEntry& stream) {
+    const auto header = source.head<raw::SNAPCORE_RANGE_LIST>(raw::SnapcoreRanges,
+                                                              sizeof(raw::SNAPCORE_RANGE_LIST));
     if (!header) return;
-    const SizedList list = read_sized_list(input,
-                                           stream,
-                                           header->SizeOfHeader,
-                                           header->SizeOfEntry,
-                                           header->NumberOfEntries,
-                                           sizeof(raw::SNAPCORE_RANGE),
-                                           "the list of ranges",
-                                           findings);
-    for (std::size_t i = 0; i < list.count; ++i) {
-        const auto entry = list.at<raw::SNAPCORE_RANGE>(i);
+    const List list = source.sized_list(stream,
+                                        header->SizeOfHeader,
+                                        header->SizeOfEntry,
+                                        header->NumberOfEntries,
+                                        sizeof(raw::SNAPCORE_RANGE),
+                                        "the list of ranges");
+    source.each<raw::SNAPCORE_RANGE>(list, [&](const auto& entry) {
         if (entry.Kind == raw::SNAPCORE_RANGE_KNOWN_ZERO) {
             known_zero_.push_back({entry.StartOfRange, entry.Size});
         }
-    }
+    });
 }
 
 void MemoryIndex::settle(Findings& findings) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/range.h"
-#include "minidump/reader/directory.h"
+#include "minidump/reader/source.h"
 
 namespace snapcore::minidump {
 
@@ -22,8 +22,7 @@ struct FileRange {
 
 class MemoryIndex {
 public:
-    MemoryIndex() = default;
-    MemoryIndex(const Input& input, const Directory& directory, Findings& findings);
+    explicit MemoryIndex(Source& source);
 
     // Ascending, not overlapping: of two ranges that do, the one that the file lists first keeps
     // the bytes.
@@ -35,9 +34,9 @@ public:
     std::size_t read(const Input& input, std::uint64_t address, std::span<std::byte> out) const;
 
 private:
-    void add_list(const Input& input, const StreamEntry& stream, Findings& findings);
-    void add_list64(const Input& input, const StreamEntry& stream, Findings& findings);
-    void add_private_ranges(const Input& input, const StreamEntry& stream, Findings& findings);
+    void add_list(Source& source, const StreamEntry& stream);
+    void add_list64(Source& source, const StreamEntry& stream);
+    void add_private_ranges(Source& source, const StreamEntry& stream);
     void settle(Findings& findings);
 
     std::vector<FileRange> ranges_;

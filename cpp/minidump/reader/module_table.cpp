@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "minidump/reader/module_table.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace snapcore::minidump {
+namespace {
+
+// A build id, or a path behind a GUID.
+constexpr std::size_t kLargestCodeView = 32 * 1024;
+constexpr std::uint32_t kVersionSignature = 0xfeef04bd;
+
+void append_hex(std::string& out, std::uint64_t value, int digits, const char* alphabet) {
+    const int needed = (static_cast<int>(std::bit_width(value)) + 3) / 4;
+    for (int shift = 4 * (std::max(digits, needed) - 1); shift >= 0; shift -= 4) {
+        out += alphabet[value >> shift & 0xf];
+    }
+}
+void append_upper(std::string& out, std::uint64_t value, int digits) {
+    append_hex(out, value, digits, "0123456789ABCDEF");
+}
+void append_lower(std::string& out, std::uint64_t value, int digits) {
+    append_hex(out, value, digits, "0123456789abcdef");
+}
+
+// A GUID as symbol servers write it: its first three fields as numbers, the rest as bytes.
+void append_guid(std::string& out, std::span<const std::byte> guid) {
+    append_upper(out, take<std::uint32_t>(guid, 0), 8);
+    append_upper(out, take<std::uint16_t>(guid, 4), 4);
+    append_upper(out, take<std::uint16_t>(guid, 6), 4);
+    for (std::size_t i = 8; i < 16; ++i) append_upper(out, take<std::uint8_t>(guid, i), 2);
+}
+
+// The id of the debug file, empty where the record has none that is known.
+void append_debug_id(std::string& out, std::span<const std::byte> record) {
+    const auto signature = take<std::uint32_t>(record);
+    const auto body = record.subspan(std::min<std::size_t>(4, record.size()));
+    if (signature == raw::kCvSignatureElf && !body.empty()) {
+        append_guid(out, body.first(std::min<std::size_t>(16, body.size())));
+        out += '0';
+    } else if (signature == raw::kCvSignaturePdb70 && body.size() >= 20) {
+        append_guid(out, body);
+        append_lower(out, take<std::uint32_t>(body, 16), 1);
+    } else if (signature == raw::kCvSignaturePdb20 && body.size() >= 12) {
+        append_upper(out, take<std::uint32_t>(body, 4), 8);
+        append_lower(out, take<std::uint32_t>(body, 8), 1);
+    }
+}
+
+}  // namespace
+
+std::shared_ptr<const ModuleTable> read_modules(Source& source) {
+    auto table = std::make_shared<ModuleTable>();
+    const StreamEntry* const stream = source.directory.find(raw::ModuleListStream);
+    if (stream == nullptr) return table;
+    const List list = source.counted_list(*stream, sizeof(raw::MINIDUMP_MODULE), "ModuleList");
+    table->reserve(list.count);
+    std::size_t row = 0;
+    std::string text;
+    source.each<raw::MINIDUMP_MODULE>(list, [&](const raw::MINIDUMP_MODULE& entry) {
+        table->base.set(row, entry.BaseOfImage);
+        table->size.set(row, entry.SizeOfImage);
+        table->path.set(row, table->path.code_of(source.string_at(entry.ModuleNameRva)));
+        const raw::VS_FIXEDFILEINFO& version = entry.VersionInfo;
+        if (version.dwSignature == kVersionSignature) {
+            text.clear();
+            for (const std::uint32_t word : {version.dwFileVersionMS, version.dwFileVersionLS}) {
+                if (!text.empty()) text += '.';
+                text += std::to_string(word >> 16) + '.' + std::to_string(word & 0xffff);
+            }
+            table->version.set(row, table->version.code_of(text));
+        }
+        const auto record = source.pieces.view(
+            entry.CvRecord.Rva, std::min<std::size_t>(entry.CvRecord.DataSize, kLargestCodeView));
+        text.clear();
+        append_debug_id(text, record);
+        if (!text.empty()) table->debug_id.set(row, table->debug_id.code_of(text));
+        text.clear();
+        if (take<std::uint32_t>(record) == raw::kCvSignatureElf && record.size() > 4) {
+            for (const std::byte b : record.subspan(4)) {
+                append_lower(text, static_cast<std::uint8_t>(b), 2);
+            }
+        } else if (entry.TimeDateStamp != 0) {
+            append_upper(text, entry.TimeDateStamp, 8);
+            append_lower(text, entry.SizeOfImage, 1);
+            table->timestamp.set(row, entry.TimeDateStamp);
+            table->checksum.set(row, entry.CheckSum);
+        }
+        if (!text.empty()) table->code_id.set(row, table->code_id.code_of(text));
+        ++row;
+    });
+    table->pad(row);
+    return table;
+}
+
+std::vector<UnloadedModule> read_unloaded_modules(Source& source) {
+    std::vector<UnloadedModule> out;
+    const StreamEntry* const stream = source.directory.find(raw::UnloadedModuleListStream);
+    const auto header = source.head<raw::MINIDUMP_UNLOADED_MODULE_LIST>(
+        raw::UnloadedModuleListStream, sizeof(raw::MINIDUMP_UNLOADED_MODULE_LIST));
+    if (!header) return out;
+    const List list = source.sized_list(*stream,
+                                        header->SizeOfHeader,
+                                        header->SizeOfEntry,
+                                        header->NumberOfEntries,
+                                        sizeof(raw::MINIDUMP_UNLOADED_MODULE),
+                                        "UnloadedModuleList");
+    source.each<raw::MINIDUMP_UNLOADED_MODULE>(list, [&](const auto& entry) {
+        out.push_back({entry.BaseOfImage,
+                       entry.SizeOfImage,
+                       entry.CheckSum,
+                       entry.TimeDateStamp,
+                       std::string(source.string_at(entry.ModuleNameRva))});
+    });
+    return out;
+}
+
+}  // namespace snapcore::minidump
