@@ -99,12 +99,15 @@ def test_flags_on_the_command_line(text, value):
     assert parse_flags(MiniDumpType, text) == value
 
 
-def test_help_is_the_golden_one(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "command", ["dump", "info", "threads", "handles", "regions", "modules", "read"]
+)
+def test_help_is_the_golden_one(monkeypatch, capsys, command):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["dump", "--help"])
-    golden = HERE / "help_dump.txt"
+        build_parser().parse_args([command, "--help"])
+    golden = HERE / f"help_{command}.txt"
     said = capsys.readouterr().out
     if os.environ.get("SNAPCORE_REGENERATE"):
         golden.write_text(said)

@@ -80,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code_of(error)
     except (OSError, ValueError, NoSuchProcess, CommandError) as error:
         complain(error)
-        discard()
+        try:
+            flush()
+        except OSError:
+            discard()
         return exit_code_of(error)
     return code
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring_ascii as _json_string
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,7 +133,33 @@ class Field:
         list of str
             ``null`` where not known.
         """
-        return self.mapped(json.dumps, "null")
+        return self._plain(_json_string, "null")
+
+    def csv(self, string: Callable[[str], str]) -> list[str]:
+        """Text of each row for CSV.
+
+        Parameters
+        ----------
+        string : callable
+            What becomes of strings.
+
+        Returns
+        -------
+        list of str
+            Empty where not known; numbers as in JSON.
+        """
+        return self._plain(string, "")
+
+    def _plain(self, string: Callable[[str], str], unknown: str) -> list[str]:
+        if not self.known.any():
+            return [unknown] * len(self.values)
+        if self.categories is not None:
+            return self.mapped(string, unknown)
+        values = self.values.tolist()
+        texts = ["true" if v else "false" for v in values] if self.column.dtype == "b1" else values
+        if self.known.all():
+            return list(map(str, texts))
+        return [str(v) if k else unknown for v, k in zip(texts, self.known.tolist(), strict=True)]
 
     def texts(self) -> list[str]:
         """Text of each row as the table form shows it.

@@ -32,7 +32,7 @@ FORMATS = ("table", "json", "jsonl", "csv")
 _GAP = 2
 # Texts are shortened to no less; a table that is wider still is wrapped by the terminal.
 _LEAST_WIDTH = 16
-_COMFORTABLE_WIDTH = 28
+_COMFORTABLE_WIDTH = 36
 # Rich takes 50 us a line.
 _MOST_STYLED_ROWS = 1000
 
@@ -103,22 +103,13 @@ def _write_json_table(
     write(f'], "diagnostics": {json.dumps(list(map(asdict, diagnostics)))}}}\n')
 
 
-def _csv_values(field: Field, *, escape: bool) -> list[str]:
-    def text(value: Any) -> str:
-        if isinstance(value, bool):
-            return str(value).lower()
-        return printable(value) if escape and isinstance(value, str) else str(value)
-
-    return field.mapped(text, "")
-
-
 def _write_csv(frame: Frame) -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(frame.names)
     # The values are for programs, as they are; a terminal must not be moved by them.
-    escape = is_terminal()
-    writer.writerows(zip(*(_csv_values(f, escape=escape) for f in frame.fields), strict=True))
+    string = printable if is_terminal() else str
+    writer.writerows(zip(*(f.csv(string) for f in frame.fields), strict=True))
     write(out.getvalue())
 
 

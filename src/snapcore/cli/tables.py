@@ -229,7 +229,7 @@ TABLE_COMMANDS = (
         description="List the memory regions of a process or a dump file. A process stands still "
         "for a moment (milliseconds) while its map is read.",
         columns=("base", "size", "resident", "state", "protect", "type", "mapped_file"),
-        droppable=("state", "resident", "type"),
+        droppable=("state", "resident"),
         snapshot_help=f"make a clone of the process, on Linux for the columns resident, linux_flags "
         f"and in_clone: {_CLONE}",
     ),
