@@ -51,7 +51,7 @@ def _names(kind: Enumeration, value: int) -> str:
         members = [m for m in kind if m & value == m and m]
         rest = value
         for member in members:
-            rest &= ~member
+            rest &= ~int(member)
         return "|".join([*(m.name or "" for m in members), *([hex(rest)] if rest else [])]) or "0"
     return kind(value).name if value in set(kind) else str(value)
 
