@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ import snapcore
 from snapcore import CaptureFlags, Table, dtypes
 from snapcore.cli import ExitCode, main, output, streams
 from snapcore.cli.frame import Frame
+from snapcore.cli.tables import TABLE_COMMANDS
 from snapcore.cli.values import enumeration_of
 
 TABLES = ("threads", "handles", "regions", "modules")
@@ -350,6 +352,32 @@ def test_order_of_what_is_not_known(capsys):
     assert frame.where("name=")["tid"].python() == [2]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_are_not_made_one_by_one(capsys, form):
+    n, sample = 10_000, 500
+    columns = []
+    for number, column in enumerate(dtypes.HANDLES):
+        if column.dtype == "str":
+            paths = [f"/some/path/{column.name}/{row}".encode() for row in range(n)]
+            columns.append((column.name, np.arange(n, dtype=np.int32), paths))
+        else:
+            known = np.arange(n) % 2 == 0 if number % 2 else None
+            columns.append((column.name, np.arange(n).astype(column.dtype), known))
+    table = Table("handles", columns)
+    started = time.process_time()
+    for row in range(sample):
+        json.dumps(table.row(row))
+    one_by_one = (time.process_time() - started) * n / sample
+    started = time.process_time()
+    frame = Frame.from_table(table)
+    if form == "table":
+        frame = frame.select(TABLE_COMMANDS[TABLES.index("handles")].columns)
+    output.write_frame(frame, form, identity={}, diagnostics=[])
+    spent = time.process_time() - started
+    assert len(capsys.readouterr().out.splitlines()) >= n
+    assert spent < one_by_one / 2
+
+
 class Terminal(io.StringIO):
     """A terminal's stdout."""
 
@@ -371,7 +399,7 @@ def test_a_table_fits_a_terminal(run, dumped, monkeypatch, width):
             assert len(text.splitlines()) == 1 + len(getattr(file, name)())
 
 
-def test_a_terminal_gets_no_raw_bytes_and_no_control_characters(dumped, monkeypatch, capsys):
+def test_a_terminal_gets_no_raw_bytes_and_no_control_characters(capsys, dumped, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
     with snapcore.open(dumped) as file:
@@ -559,7 +587,7 @@ def test_what_is_no_target(run, tmp_path, monkeypatch):
     assert run("threads").code == ExitCode.USAGE
 
 
-def test_a_reader_that_goes_away(dumped, monkeypatch, capsys):
+def test_a_reader_that_goes_away(capsys, dumped, monkeypatch):
     class Gone(Terminal):
         def write(self, _: str) -> int:
             raise BrokenPipeError(32, "Broken pipe")

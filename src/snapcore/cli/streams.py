@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapcore.cli.text import printable
@@ -110,7 +111,7 @@ def _broken(error: OSError) -> OSError:
 
 def discard() -> None:
     """Throw away what could not be written, which the interpreter would complain of at its end."""
-    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
