@@ -111,7 +111,7 @@ class TableCommand:
             default=[],
             help="rows for which COLUMN=VALUE, or with != < > <= >=, or ~ for a regular expression "
             "in the text that the table form shows; an empty VALUE is one that is not known; may be "
-            "repeated",
+            "repeated; quote it for the shell",
         )
         parser.add_argument(
             "--by", metavar="COLUMN", help="count the rows by this column's values instead"
@@ -174,8 +174,8 @@ class TableCommand:
 
     def _columns(self, frame: Frame, arguments: argparse.Namespace) -> Sequence[str]:
         if arguments.columns is not None and arguments.columns != "all":
-            names = [name.strip() for name in arguments.columns.split(",")]
-            return frame.select(names).names
+            names = dict.fromkeys(name.strip() for name in arguments.columns.split(","))
+            return frame.select(tuple(names)).names
         if arguments.columns is None and arguments.format == "table":
             return self.columns
         return frame.names

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 __all__ = [
     "DURATIONS",
@@ -156,7 +156,8 @@ def iso_time(ns: int) -> str:
     """
     seconds, rest = divmod(ns, _NS)
     try:
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    except (OverflowError, OSError, ValueError):
+        # Not fromtimestamp(), which on Windows knows nothing before 1970.
+        text = (datetime(1970, 1, 1) + timedelta(seconds=seconds)).isoformat()
+    except OverflowError:
         return str(ns)
     return f"{text}.{rest // 1_000_000:03}Z" if rest else f"{text}Z"
