@@ -595,10 +595,17 @@ def test_a_reader_that_goes_away(capsys, dumped, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
-def test_a_pipe_that_is_closed(dumped):
-    command = [sys.executable, "-m", "snapcore", "regions", str(dumped), "--json"]
+@pytest.mark.parametrize("options", [["--json"], ["--by", "type"]], ids=["much", "little"])
+def test_a_pipe_that_is_closed(dumped, options):
+    command = [sys.executable, "-m", "snapcore", "regions", str(dumped), *options]
+    # What is still in a buffer is written once more when the interpreter ends.
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=buffered,
     ) as process:
         process.stdout.close()
         said = process.stderr.read()

@@ -131,7 +131,8 @@ def test_an_import_that_is_not_needed_is_not_made(facts):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_full_disk_is_said(facts):
+def test_a_full_disk_is_said(facts, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             command("handles", facts.pid, "--json"),
