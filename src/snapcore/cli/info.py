@@ -202,7 +202,7 @@ class InfoCommand:
         parser.add_argument(
             "--snapshot",
             action="store_true",
-            help="make a clone of the process, for counts of regions and modules: the process stands "
+            help="of a process: make a clone of it, for counts of regions and modules; it stands "
             "still for about as long as a fork of it would take",
         )
         add_format(parser, ("table", "json"))

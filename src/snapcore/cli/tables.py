@@ -182,7 +182,7 @@ class TableCommand:
 
 
 _LIVE = "A process is looked at while it runs on, so that the rows are not of one instant"
-_STOP = "let the process stand still for a moment (milliseconds)"
+_STOP = "of a process: let it stand still for a moment (milliseconds)"
 _CLONE = "the process stands still for about as long as a fork of it would take"
 
 TABLE_COMMANDS = (
@@ -230,8 +230,8 @@ TABLE_COMMANDS = (
         "for a moment (milliseconds) while its map is read.",
         columns=("base", "size", "resident", "state", "protect", "type", "mapped_file"),
         droppable=("state", "resident"),
-        snapshot_help=f"make a clone of the process, on Linux for the columns resident, linux_flags "
-        f"and in_clone: {_CLONE}",
+        snapshot_help="of a process: make a clone of it, on Linux for the columns resident, "
+        f"linux_flags and in_clone; {_CLONE}",
     ),
     TableCommand(
         name="modules",
