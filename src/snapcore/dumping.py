@@ -28,7 +28,7 @@ _PLACEMENTS = ("auto", "helper", "thread")
 _MEMORY_NONE, _MEMORY_CLONE = 0, 2
 _POLL_SECONDS = 0.1
 _NS = 1_000_000_000
-_HANDLE_DETAILS = (
+HANDLE_DETAILS = (
     CaptureFlags.HANDLES
     | CaptureFlags.HANDLE_NAME_INFORMATION
     | CaptureFlags.HANDLE_BASIC_INFORMATION
@@ -265,6 +265,11 @@ def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot
     return _run(job)
 
 
+def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
+    """What can be seen of a process without stopping it."""
+    return Snapshot(_look(pid, flags, handle_peers=handle_peers))
+
+
 def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
     """Handles of a process without stopping it. On Linux these are file descriptors.
 
@@ -298,7 +303,7 @@ def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
     if peers and not details:
         message = "peers=True needs details=True"
         raise ValueError(message)
-    flags = _HANDLE_DETAILS
+    flags = HANDLE_DETAILS
     if not details:
         flags &= ~CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
     native = _look(pid, flags, handle_peers=bool(peers))

@@ -16,7 +16,8 @@ import snapcore
 from snapcore import CaptureFlags, MiniDumpType, _core, dtypes
 from snapcore.cli import build_parser
 from snapcore.cli import dump as cli_dump
-from snapcore.cli.dump import parse_flags
+from snapcore.cli.tables import TABLE_COMMANDS
+from snapcore.cli.values import enumeration_of, parse_flags, parse_size
 from snapcore.snapshot import ProcessView
 
 HERE = Path(__file__).parent
@@ -99,16 +100,69 @@ def test_flags_on_the_command_line(text, value):
     assert parse_flags(MiniDumpType, text) == value
 
 
-def test_help_is_the_golden_one(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("0x1B", 27),
+        ("2k", 2048),
+        ("2 KiB", 2048),
+        ("2KB", 2048),
+        ("0x10k", 16384),
+        ("3M", 3 << 20),
+        ("1g", 1 << 30),
+        ("10B", 10),
+    ],
+)
+def test_sizes_on_the_command_line(text, value):
+    assert parse_size(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "k", "1.5k", "0x", "1kk", "010", "-1k"])
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match="no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    "command", ["dump", "info", "threads", "handles", "regions", "modules", "read"]
+)
+def test_help_is_the_golden_one(monkeypatch, capsys, command):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["dump", "--help"])
-    golden = HERE / "help_dump.txt"
+        build_parser().parse_args([command, "--help"])
+    golden = HERE / f"help_{command}.txt"
     said = capsys.readouterr().out
     if os.environ.get("SNAPCORE_REGENERATE"):
         golden.write_text(said)
     assert said == golden.read_text()
+
+
+def test_columns_of_enumerations_are_known_to_the_command():
+    found = {
+        (table, column.name): enumeration_of(column)
+        for table, columns in dtypes.TABLES.items()
+        for column in columns
+        if enumeration_of(column) is not None and table in ("threads", "handles", "regions")
+    }
+    assert found == {
+        ("threads", "flags"): snapcore.ThreadFlags,
+        ("handles", "type"): snapcore.ObjectType,
+        ("handles", "flags"): snapcore.HandleFlags,
+        ("handles", "process_flags"): snapcore.ProcessFlags,
+        ("regions", "allocation_protect"): snapcore.PageProtection,
+        ("regions", "protect"): snapcore.PageProtection,
+        ("regions", "state"): snapcore.MemoryState,
+        ("regions", "type"): snapcore.MemoryType,
+    }
+
+
+def test_columns_that_the_command_shows_exist():
+    for command in TABLE_COMMANDS:
+        assert set(command.columns) <= {c.name for c in dtypes.TABLES[command.name]}
+        assert set(command.droppable) < set(command.columns)
 
 
 @pytest.mark.parametrize(

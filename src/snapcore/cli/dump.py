@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import snapcore
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.target import find_process, process_name
+from snapcore.cli.text import human_size
+from snapcore.cli.values import parse_flags
 from snapcore.flags import CaptureFlags, MiniDumpType
 from snapcore.presets import PRESETS
 
 if TYPE_CHECKING:
     import argparse
-    import enum
     from collections.abc import Callable, Iterator
 
     from snapcore import DumpResult
@@ -37,43 +38,6 @@ _PRESET_HELP = {
     "full": "all memory",
 }
 _SCHEMA = 1
-
-
-def parse_flags(kind: type[enum.IntFlag], text: str) -> int:
-    """Flags from names or a number.
-
-    Parameters
-    ----------
-    kind : type of IntFlag
-        Where the names come from.
-    text : str
-        A number (decimal, or hexadecimal with 0x), or names separated by ``|`` or ``,``; case does
-        not matter, ``-`` stands for ``_``, and a leading ``WITH_`` may be left out.
-
-    Returns
-    -------
-    int
-        The value.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown.
-    """
-    try:
-        return int(text, 0)
-    except ValueError:
-        pass
-    members = kind.__members__
-    value = 0
-    for word in text.replace("|", ",").split(","):
-        name = word.strip().upper().replace("-", "_")
-        member = members.get(name, members.get(f"WITH_{name}"))
-        if member is None:
-            message = f"unknown {kind.__name__} {word.strip()!r}; known: {', '.join(members)}"
-            raise ValueError(message)
-        value |= int(member)
-    return value
 
 
 class DumpCommand:
@@ -201,29 +165,22 @@ def _output_path(output: str | None, pid: int) -> str:
     return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}.dmp")
 
 
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"
-
-
 def _print_summary(pid: int, result: DumpResult) -> None:
     print(result.path)
     print(
         f"  process {pid} stood still for {result.pause_ns / 1e6:.2f} ms; "
         f"{result.elapsed_ns / 1e6:.0f} ms in all ({result.method})"
     )
-    print(f"  {_size(result.file_size)}, {_size(result.bytes_written)} on the disk")
+    print(f"  {human_size(result.file_size)}, {human_size(result.bytes_written)} on the disk")
     print(
         f"  {result.threads} threads, {result.modules} modules, {result.handles} handles, "
-        f"{result.regions} regions, {_size(result.memory_bytes)} of memory in "
+        f"{result.regions} regions, {human_size(result.memory_bytes)} of memory in "
         f"{result.memory_ranges} ranges"
     )
     if result.bytes_not_of_the_instant:
-        print(f"  {_size(result.bytes_not_of_the_instant)} of shared memory is not of the instant")
+        print(
+            f"  {human_size(result.bytes_not_of_the_instant)} of shared memory is not of the instant"
+        )
 
 
 @contextmanager

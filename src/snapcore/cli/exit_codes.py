@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import enum
 
-from snapcore.cli.target import NoSuchProcess
-from snapcore.errors import AccessDenied, ProcessGone
+from snapcore.errors import AccessDenied, DumpFormatError, ProcessGone
 
-__all__ = ["ExitCode", "exit_code_of"]
+__all__ = ["CommandError", "ExitCode", "NoSuchProcess", "exit_code_of"]
 
 
 class ExitCode(enum.IntEnum):
@@ -21,6 +20,16 @@ class ExitCode(enum.IntEnum):
     NO_SUCH_PROCESS = 4
     WARNINGS = 5
     INTERRUPTED = 130
+    #: Who read the output has gone: as a process that SIGPIPE ended.
+    PIPE_CLOSED = 141
+
+
+class CommandError(Exception):
+    """The command cannot go on; the text is for people, and the exit code is ``FAILURE``."""
+
+
+class NoSuchProcess(LookupError):
+    """No process has the name that was given."""
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
@@ -40,6 +49,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         return ExitCode.ACCESS_DENIED
     if isinstance(error, (ProcessGone, NoSuchProcess)):
         return ExitCode.NO_SUCH_PROCESS
-    if isinstance(error, ValueError):
+    # A broken file is a ValueError, but not the fault of who typed the command.
+    if isinstance(error, ValueError) and not isinstance(error, DumpFormatError):
         return ExitCode.USAGE
     return ExitCode.FAILURE

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process by id or by name."""
+"""A process by id or by name, or a dump file by its path."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from snapcore import _core
+from snapcore.cli.exit_codes import NoSuchProcess
 
-__all__ = ["NoSuchProcess", "find_process", "process_name"]
+__all__ = ["find_process", "find_target", "process_name"]
 
-
-class NoSuchProcess(LookupError):
-    """No process has the name that was given."""
+_SEPARATORS = tuple(s for s in (os.sep, os.altsep) if s)
 
 
 def process_name(pid: int) -> str:
@@ -53,12 +53,9 @@ def find_process(text: str) -> int:
     ValueError
         If several have it; the text lists them.
     """
-    if text.isdecimal():
-        return int(text)
-    try:
-        return int(text, 0)
-    except ValueError:
-        pass
+    number = _number(text)
+    if number is not None:
+        return number
     wanted = os.fsencode(text)
     found = [
         pid
@@ -73,3 +70,43 @@ def find_process(text: str) -> int:
     pids = ", ".join(map(str, sorted(found)))
     message = f"{len(found)} processes are called {text!r}: {pids}; give one of these ids"
     raise ValueError(message)
+
+
+def find_target(text: str) -> int | Path:
+    """Process id, or path of a dump file.
+
+    Parameters
+    ----------
+    text : str
+        A number is a process id. What exists as a file, contains a path separator or ends in
+        ``.dmp`` is a file. All else is the name of a process.
+
+    Returns
+    -------
+    int or Path
+        Which of the two it is.
+
+    Raises
+    ------
+    NoSuchProcess, ValueError
+        As :func:`find_process`.
+    """
+    if _number(text) is None:
+        path = Path(text)
+        named_like_a_file = any(s in text for s in _SEPARATORS) or text.lower().endswith(".dmp")
+        if named_like_a_file or path.is_file():
+            return path
+    try:
+        return find_process(text)
+    except NoSuchProcess as error:
+        message = f"{error}, and there is no such file"
+        raise NoSuchProcess(message) from None
+
+
+def _number(text: str) -> int | None:
+    if text.isdecimal():
+        return int(text)
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None

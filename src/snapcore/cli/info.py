@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``snapcore info``."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import shutil
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snapcore import DumpFile, DumpFormatError, Snapshot
+from snapcore.cli.exit_codes import ExitCode
+from snapcore.cli.frame import Frame
+from snapcore.cli.output import heading, write_json, write_table
+from snapcore.cli.stream_types import stream_name
+from snapcore.cli.streams import is_terminal, warn, write_lines
+from snapcore.cli.tables import add_format
+from snapcore.cli.text import human_size, printable
+from snapcore.cli.values import formatter
+from snapcore.cli.views import add_target, identity_of, open_view
+from snapcore.dtypes import PROCESS, Column
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from snapcore import MiniDumpType
+
+__all__ = ["InfoCommand"]
+
+_TIME = "ns since 1970-01-01 UTC"
+_STREAMS = (
+    Column("type", "u4", "bit mask", "MINIDUMP_STREAM_TYPE"),
+    Column("name", "str", "", "its name in the SDK, or of who writes it"),
+    Column("offset", "u8", "", "where it lies in the file"),
+    Column("size", "u8", "", "its length in bytes"),
+    Column("present", "u8", "", "bytes of it that the file has"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a section.
+
+    Parameters
+    ----------
+    name : str
+        Name of the fact.
+    value : object
+        What JSON holds; None where it is not known.
+    text : str or None
+        For people, where it is more than the value.
+    """
+
+    name: str
+    value: Any
+    text: str | None = None
+
+
+_Section = list[Fact] | Frame | str | None
+
+
+def _fact(name: str, value: Any, unit: str, meaning: str = "", dtype: str = "u8") -> Fact:
+    if value is None:
+        return Fact(name, None)
+    return Fact(name, value, formatter(Column(name, dtype, unit, meaning))(value))
+
+
+def _flags(flags: MiniDumpType) -> str:
+    names = formatter(Column("flags", "u8", "", "MiniDumpType"))(int(flags)) if flags else "NORMAL"
+    return names.replace("|", ", ")
+
+
+def _size_fact(name: str, value: int) -> Fact:
+    exact = f" ({value:,} bytes)" if value >= 1024 else ""
+    return Fact(name, value, human_size(value) + exact)
+
+
+def _file(file: DumpFile) -> _Section:
+    return [
+        _size_fact("size", Path(file.path).stat().st_size),
+        Fact("flags", int(file.flags), _flags(file.flags)),
+        _fact("captured_at_ns", file.captured_at_ns, _TIME, dtype="i8"),
+    ]
+
+
+def _capture(snapshot: Snapshot) -> _Section:
+    return [
+        _fact("captured_at_ns", snapshot.captured_at_ns or None, _TIME, dtype="i8"),
+        _fact("pause_ns", snapshot.pause_ns or None, "ns", dtype="i8"),
+    ]
+
+
+def _system(file: DumpFile) -> _Section:
+    system = file.system()
+    masks = {"cpu_version", "cpu_features"}
+    facts = []
+    for field in dataclasses.fields(system):
+        value = getattr(system, field.name)
+        text = hex(value) if field.name in masks else None
+        facts.append(Fact(field.name, value, text))
+    version = ".".join(map(str, system.version))
+    return [Fact(f.name, f.value, version) if f.name == "version" else f for f in facts]
+
+
+def _process(view: Snapshot | DumpFile) -> _Section:
+    process = view.process()
+    facts = []
+    for column in PROCESS:
+        value = getattr(process, column.name)
+        fact = _fact(column.name, value, column.unit, column.meaning, column.dtype)
+        if column.name == "command_line" and value is not None and "\0" in value:
+            fact = Fact(column.name, value, shlex.join(value.rstrip("\0").split("\0")))
+        facts.append(fact)
+    return facts
+
+
+def _exception(file: DumpFile) -> _Section:
+    exception = file.exception()
+    if exception is None:
+        return None
+    return [
+        Fact("tid", exception.tid),
+        Fact("code", exception.code, f"{exception.code} ({exception.code:#x})"),
+        Fact("flags", exception.flags, hex(exception.flags)),
+        Fact("address", exception.address, hex(exception.address)),
+        Fact("parameters", exception.parameters, " ".join(map(hex, exception.parameters))),
+    ]
+
+
+def _tables(view: Snapshot | DumpFile) -> _Section:
+    facts = []
+    for name in ("threads", "handles", "regions", "modules"):
+        try:
+            facts.append(Fact(name, len(getattr(view, name)())))
+        except DumpFormatError:
+            raise
+        except ValueError:  # the file does not hold it, or it was not captured
+            facts.append(Fact(name, None))
+    if isinstance(view, DumpFile):
+        facts.append(Fact("unloaded_modules", len(view.unloaded_modules())))
+    return facts
+
+
+def _memory(file: DumpFile) -> _Section:
+    ranges = file.memory_ranges()
+    size, present = int(ranges["size"].sum()), int(ranges["present"].sum())
+    facts = [Fact("ranges", len(ranges)), _size_fact("size", size)]
+    return [*facts, _size_fact("present", present)] if size != present else facts
+
+
+def _comment(file: DumpFile) -> _Section:
+    return file.comment()
+
+
+def _streams(file: DumpFile) -> _Section:
+    rows = [(s.type, stream_name(s.type), s.offset, s.size, s.present) for s in file.streams()]
+    return Frame.from_rows("streams", _STREAMS, rows)
+
+
+#: Sections in the order of the output. A new question to a file is a line here.
+_FILE_SECTIONS: tuple[tuple[str, Callable[[DumpFile], _Section]], ...] = (
+    ("file", _file),
+    ("system", _system),
+    ("process", _process),
+    ("exception", _exception),
+    ("tables", _tables),
+    ("memory", _memory),
+    ("comment", _comment),
+    ("streams", _streams),
+)
+_PROCESS_SECTIONS: tuple[tuple[str, Callable[[Snapshot], _Section]], ...] = (
+    ("capture", _capture),
+    ("process", _process),
+    ("tables", _tables),
+)
+
+
+class InfoCommand:
+    """Print what a process or a dump file is."""
+
+    name = "info"
+    summary = "tell what a process or a dump file is"
+    description = (
+        "Tell what a process or a dump file is: its facts, and how many rows each table has. Of a "
+        "file also the system, the exception, its memory and its streams. A process is looked at "
+        "while it runs on, and what only a snapshot has is left out."
+    )
+
+    def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments.
+
+        Parameters
+        ----------
+        parser : argparse.ArgumentParser
+            The subparser of this command.
+        """
+        add_target(parser)
+        parser.add_argument(
+            "--snapshot",
+            action="store_true",
+            help="of a process: make a clone of it, for counts of regions and modules; it stands "
+            "still for about as long as a fork of it would take",
+        )
+        add_format(parser, ("table", "json"))
+        parser.add_argument("-q", "--quiet", action="store_true", help="print no warnings")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it.
+
+        Parameters
+        ----------
+        arguments : argparse.Namespace
+            What the parser made.
+
+        Returns
+        -------
+        int
+            The exit code.
+        """
+        with open_view(self.name, arguments) as view:
+            if isinstance(view, DumpFile):
+                sections = {name: answer(view) for name, answer in _FILE_SECTIONS}
+            else:
+                sections = {name: answer(view) for name, answer in _PROCESS_SECTIONS}
+            identity, diagnostics = identity_of(view), view.diagnostics
+        if arguments.format == "json":
+            content = {name: _json(section) for name, section in sections.items()}
+            notes = [dataclasses.asdict(d) for d in diagnostics]
+            write_json({**identity, **content, "diagnostics": notes})
+        else:
+            for name, value in identity.items():
+                write_lines([f"{name} {printable(str(value))}"])
+            for name, section in sections.items():
+                _print_section(name, section)
+        return ExitCode.WARNINGS if warn(diagnostics, quiet=arguments.quiet) else ExitCode.OK
+
+
+def _json(section: _Section) -> Any:
+    if isinstance(section, Frame):
+        columns = [field.python() for field in section.fields]
+        return [dict(zip(section.names, row, strict=True)) for row in zip(*columns, strict=True)]
+    if isinstance(section, list):
+        return {fact.name: fact.value for fact in section}
+    return section
+
+
+def _print_section(name: str, section: _Section) -> None:
+    if section is None:
+        return
+    write_lines([""])
+    heading(name)
+    if isinstance(section, Frame):
+        write_table(section, indent="  ")
+        return
+    if isinstance(section, str):
+        write_lines(f"  {printable(line)}" for line in section.splitlines())
+        return
+    known = [fact for fact in section if fact.value is not None]
+    width = max((len(fact.name) for fact in known), default=0)
+    for fact in known:
+        text = printable(str(fact.value) if fact.text is None else fact.text)
+        write_lines(_wrapped(f"  {fact.name:<{width}}  ", text))
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    """Lines of a terminal's width, the later ones below the first one's text."""
+    if not is_terminal():
+        return [f"{start}{text}".rstrip()]
+    return textwrap.wrap(
+        text,
+        max(shutil.get_terminal_size().columns, len(start) + 20),
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [start.rstrip()]
