@@ -42,6 +42,7 @@ def test_misc_info(opened, version):
     dump = base().misc_info(
         version,
         pid=77,
+        flags=0x3F7,
         create_time=1_600_000_000,
         user_time=3,
         kernel_time=4,
