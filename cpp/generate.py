@@ -57,6 +57,20 @@ def struct_of_optionals(name: str, columns, base: str = "") -> list[str]:
     return lines
 
 
+def visitor_of_unfiled(columns) -> list[str]:
+    """A visitor of what the minidump format has no place for."""
+    out = []
+    for const in (" const", ""):
+        out.append(
+            "    // Those that the minidump format has no place for.\n"
+            f"    template <class F>\n    void for_each_unfiled(F&& f){const} {{"
+        )
+        out += [f'        f("{c.name}", {c.name});' for c in columns if not c.file]
+        # A table of which the format holds everything.
+        out.append("        static_cast<void>(f);\n    }")
+    return out
+
+
 def tables_header(dtypes: ModuleType) -> str:
     out = [
         BANNER.format("dtypes.py")
@@ -87,11 +101,15 @@ def tables_header(dtypes: ModuleType) -> str:
         out.append(f"    }}\n    std::size_t rows() const {{ return {columns[0].name}.size(); }}")
         out.append("    template <class F>\n    void for_each_column(F&& f) const {")
         out += [f'        f("{c.name}", {c.name});' for c in columns]
-        out.append("    }\n};\n")
+        out.append("    }")
+        out += visitor_of_unfiled(columns)
+        out.append("};\n")
     out += struct_of_optionals("ProcessInfo", dtypes.PROCESS)
     out.append("\n    template <class F>\n    void for_each_field(F&& f) const {")
     out += [f'        f("{c.name}", {c.name});' for c in dtypes.PROCESS]
-    out.append("    }\n};\n\n}  // namespace snapcore\n")
+    out.append("    }")
+    out += visitor_of_unfiled(dtypes.PROCESS)
+    out.append("};\n\n}  // namespace snapcore\n")
     return "\n".join(out)
 
 

@@ -22,8 +22,8 @@ def page() -> str:
         "Generated from `src/snapcore/dtypes.py` by `scripts/generate_docs.py`; do not edit.",
         "",
         "A value that is not known is 0 (a string: None), and `table.valid(column)` is False there. An",
-        "empty source means that the system does not know the fact, or that a dump file has no place for it:",
-        "it is then unknown in what `open()` gives.",
+        "empty source means that the system does not know the fact. What has no place in other streams of a",
+        "dump file is kept in one of snapcore's own, and unknown in files of others.",
     ]
     tables = {**dtypes.TABLES, "process": dtypes.PROCESS}
     for name, columns in tables.items():

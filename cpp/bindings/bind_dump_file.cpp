@@ -141,7 +141,7 @@ py::object misc(DumpFile& file) {
     }
     out["xstate_layout"] = py::tuple(layout);
     out["process_cookie"] = to_object(info->process_cookie);
-    return std::move(out);
+    return out;
 }
 
 py::object system_memory(DumpFile& file) {
@@ -163,7 +163,7 @@ py::object system_memory(DumpFile& file) {
     out["committed_pages"] = to_object(info->committed);
     out["commit_limit_pages"] = to_object(info->commit_limit);
     out["peak_commitment_pages"] = to_object(info->peak_commitment);
-    return std::move(out);
+    return out;
 }
 
 py::object breakpad(DumpFile& file) {

@@ -50,9 +50,10 @@ enum StreamType : std::uint32_t {
     MozMacosCrashInfo = 0x4d7a0001,
     MozMacosBootargs = 0x4d7a0002,
     MozLinuxLimits = 0x4d7a0003,
-    MozSoftErrors = 0x4d7a0004,   // JSON: what the writer could not do
-    SnapcoreRanges = 0x534e5001,  // ours: SNAPCORE_RANGE_LIST
-    SnapcoreToken = 0x534e5002,   // ours: text, "key:\tvalue" a line; credentials of the process
+    MozSoftErrors = 0x4d7a0004,    // JSON: what the writer could not do
+    SnapcoreRanges = 0x534e5001,   // ours: SNAPCORE_RANGE_LIST
+    SnapcoreToken = 0x534e5002,    // ours: text, "key:\tvalue" a line; credentials of the process
+    SnapcoreColumns = 0x534e5003,  // ours: SNAPCORE_COLUMN_LIST
 };
 
 #pragma pack(push, 4)
@@ -350,6 +351,30 @@ inline constexpr std::uint32_t SNAPCORE_RANGE_KNOWN_ZERO =
 inline constexpr std::uint32_t SNAPCORE_RANGE_NOT_OF_THE_INSTANT =
     2;  // read after the target ran on
 
+// Ours: columns of tables that no other stream has a place for. Offsets count from the start of the
+// stream, for the system's own writer puts it where it likes.
+struct SNAPCORE_COLUMN_LIST {
+    std::uint32_t SizeOfHeader, SizeOfEntry;
+    std::uint64_t NumberOfEntries;
+};
+struct SNAPCORE_COLUMN {
+    std::uint32_t Table;  // SNAPCORE_TABLE_*
+    std::uint32_t Type;  // SNAPCORE_TYPE_*, less the size of a value: 0x100 | 4 is 32 bits unsigned
+    char Name[32];       // ends with NULs
+    std::uint64_t Rows;
+    std::uint64_t Values;  // one a row; of texts 32-bit codes, -1 where unknown
+    std::uint64_t Valid;   // one byte a row; 0 where every row is known
+    std::uint64_t Texts;   // a 64-bit count, count + 1 64-bit ends, the first 0, and bytes; else 0
+};
+inline constexpr std::uint32_t SNAPCORE_TABLE_PROCESS = 0;  // of one row
+inline constexpr std::uint32_t SNAPCORE_TABLE_THREADS = 1;
+inline constexpr std::uint32_t SNAPCORE_TABLE_HANDLES = 2;
+inline constexpr std::uint32_t SNAPCORE_TABLE_REGIONS = 3;
+inline constexpr std::uint32_t SNAPCORE_TYPE_UNSIGNED = 0x100;
+inline constexpr std::uint32_t SNAPCORE_TYPE_SIGNED = 0x200;
+inline constexpr std::uint32_t SNAPCORE_TYPE_BOOLEAN = 0x300;
+inline constexpr std::uint32_t SNAPCORE_TYPE_TEXT = 0x400;
+
 struct XMM_SAVE_AREA32 {
     std::uint16_t ControlWord, StatusWord;
     std::uint8_t TagWord, Reserved1;
@@ -439,6 +464,8 @@ static_assert(offsetof(MINIDUMP_SYSTEM_MEMORY_INFO_1, BasicPerfInfo) == 116);
 static_assert(sizeof(CONTEXT_EX) == 24);
 static_assert(sizeof(SNAPCORE_RANGE_LIST) == 16);
 static_assert(sizeof(SNAPCORE_RANGE) == 24);
+static_assert(sizeof(SNAPCORE_COLUMN_LIST) == 16);
+static_assert(sizeof(SNAPCORE_COLUMN) == 72);
 static_assert(sizeof(XMM_SAVE_AREA32) == 512);
 static_assert(offsetof(XMM_SAVE_AREA32, XmmRegisters) == 160);
 static_assert(sizeof(Amd64Context) == 1232);

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "generated/flags.h"
+#include "minidump/raw.h"
+#include "minidump/writer/column_stream.h"
 #include "snapshot/policy.h"
 #include "windows/convert.h"
 #include "windows/minidump_writer.h"
@@ -333,10 +335,18 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
                                       Control& control) {
     const std::lock_guard use(use_);
     DumpSource source;
+    DumpOptions with_columns = options;
     {
         const std::lock_guard lock(mutex_);
         must_be_open();
         require_captured(options.flags, options_.flags, source_);
+        std::string columns = minidump::column_stream(
+            minidump::kept_tables(
+                options.flags, &process_, threads_.get(), handles_.get(), regions_.get()),
+            options.flags);
+        if (!columns.empty()) {
+            with_columns.streams.push_back({minidump::raw::SnapcoreColumns, std::move(columns)});
+        }
         source.pid = options_.pid;
         source.is_snapshot = source_ == MemorySource::kClone;
         source.process =
@@ -352,7 +362,7 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
     }
     const std::uint64_t live_before = memory_ ? memory_->live_bytes() : 0;
     const std::int64_t before = monotonic_ns();
-    DumpReport report = windows_os::write_dump(source, options, file, control);
+    DumpReport report = windows_os::write_dump(source, with_columns, file, control);
     const std::int64_t elapsed = monotonic_ns() - before;
     if (memory_) report.stats.bytes_not_of_the_instant = memory_->live_bytes() - live_before;
     const std::lock_guard lock(mutex_);

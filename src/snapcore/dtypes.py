@@ -49,7 +49,8 @@ class Column:
     linux : str
         The source on Linux, empty where Linux does not know it.
     file : str
-        Where it lies in a dump file, empty where the format has no place for it.
+        Where it lies in a dump file, empty where the format has no place for it: it is then in
+        SnapcoreColumns, a stream of our own.
     """
 
     name: str

@@ -37,6 +37,7 @@ OPTIONAL = {
     md.LINUX_LSB_RELEASE,
     md.LINUX_CMD_LINE,
     md.MOZ_LIMITS,
+    md.SNAPCORE_COLUMNS,
 }
 SMALL = ALWAYS | OPTIONAL | {md.MEMORY_LIST}
 WIDE = ALWAYS | OPTIONAL | {md.MEMORY64_LIST}
@@ -445,6 +446,51 @@ def test_the_environment_is_kept_where_it_is_asked_for(parts):
     file, _ = parts.dump(T.WITHOUT_OPTIONAL_DATA, environment=True)
     block = file.streams[md.LINUX_ENVIRON].split(b"\0")
     assert b"SNAPCORE_TEST_SECRET=" + SECRET in block
+
+
+def columns_of(file) -> dict[int, dict[str, tuple[int, int]]]:
+    """Types and offsets of texts of a SnapcoreColumns stream, by table and column."""
+    out: dict[int, dict[str, tuple[int, int]]] = {}
+    stream = file.streams.get(md.SNAPCORE_COLUMNS, b"")
+    if not stream:
+        return out
+    head, stride, count = struct.unpack_from("<IIQ", stream)
+    for at in range(head, head + stride * count, stride):
+        table, kind, name, _, _, _, texts = struct.unpack_from("<II32s4Q", stream, at)
+        out.setdefault(table, {})[name.rstrip(b"\0").decode()] = kind, texts
+    return out
+
+
+PROCESS, THREADS, HANDLES, REGIONS = range(4)
+
+
+def test_columns_of_our_own_follow_the_lists_that_they_belong_to(parts):
+    file, _ = parts.dump("full")
+    columns = columns_of(file)
+    assert set(columns) == {PROCESS, THREADS, HANDLES, REGIONS}
+    assert {"tid", "state", "last_syscall"} <= set(columns[THREADS])
+    assert {"handle", "inode", "position"} <= set(columns[HANDLES])
+    assert {"base", "resident", "in_clone", "linux_flags"} <= set(columns[REGIONS])
+    assert {"image_path"} <= set(columns[PROCESS])
+    for flags, tables in (
+        (T.NORMAL, {PROCESS}),
+        (T.WITH_THREAD_INFO, {PROCESS, THREADS}),
+        (T.WITH_HANDLE_DATA, {PROCESS, HANDLES}),
+        # Without a clone nothing more is known of regions.
+        (T.WITH_FULL_MEMORY_INFO, {PROCESS}),
+        (T.WITH_FULL_MEMORY_INFO | T.WITH_FULL_MEMORY, {PROCESS, REGIONS}),
+    ):
+        file, _ = parts.dump(flags)
+        assert set(columns_of(file)) == tables
+        # No texts where paths are filtered; no descriptors where a dump is for triage.
+        file, _ = parts.dump(flags | T.FILTER_MODULE_PATHS)
+        assert set(columns_of(file)) == tables
+        texts = [at for table in columns_of(file).values() for _, at in table.values()]
+        assert not any(texts)
+        file, _ = parts.dump(flags | T.FILTER_TRIAGE)
+        assert set(columns_of(file)) == tables - {HANDLES}
+        file, _ = parts.dump(flags | T.WITHOUT_OPTIONAL_DATA)
+        assert columns_of(file) == {}
 
 
 def test_streams_of_a_user(parts):

@@ -31,6 +31,14 @@ def test_the_live_method_writes_through_the_systems_own_dbghelp(facts, tmp_path,
     assert b"snapcore: heap sentinel" in data
     assert result.threads >= 3
     assert result.modules > 0
+    # A file of Wine's own writer.
+    with snapcore.open(path) as file:
+        assert len(file.threads()) == result.threads
+        assert len(file.modules()) == result.modules
+        address = facts.facts["sentinels"]["heap sentinel"]
+        assert file.read(address, 23) == b"snapcore: heap sentinel"
+        assert file.pid == facts.pid
+        assert file.system().platform == "Windows"
 
 
 def test_a_snapshot_that_cannot_be_had_leaves_no_file(facts, tmp_path):

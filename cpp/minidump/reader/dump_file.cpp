@@ -11,9 +11,13 @@
 namespace snapcore::minidump {
 
 DumpFile::DumpFile(std::unique_ptr<InputFile> file, bool strict)
-    : source_(std::move(file), strict),
-      system_(read_system(source_)),
-      process_(read_process(source_, system_)) {}
+    : source_(std::move(file), strict), system_(read_system(source_)) {}
+
+const ProcessInfo& DumpFile::process() const {
+    const std::lock_guard lock(mutex_);
+    if (!process_) process_ = read_process(source_, system_);
+    return *process_;
+}
 
 template <class T, class Make>
 T DumpFile::cached(T& kept, Make&& make) {
@@ -23,7 +27,7 @@ T DumpFile::cached(T& kept, Make&& make) {
 }
 
 std::shared_ptr<const ThreadTable> DumpFile::threads() {
-    return cached(threads_, [&] { return read_threads(source_, system_, process_); });
+    return cached(threads_, [&] { return read_threads(source_, system_); });
 }
 
 std::shared_ptr<const ContextTable> DumpFile::contexts() {

@@ -37,7 +37,7 @@ public:
     // wrong is kFormat, here or where it is met.
     DumpFile(std::unique_ptr<InputFile> file, bool strict);
 
-    const ProcessInfo& process() const override { return process_; }
+    const ProcessInfo& process() const override;
     std::shared_ptr<const ThreadTable> threads() override;
     std::shared_ptr<const HandleTable> handles() override;
     std::shared_ptr<const RegionTable> regions() override;
@@ -78,9 +78,9 @@ private:
     const MemoryIndex& memory();
 
     mutable std::mutex mutex_;
-    Source source_;
+    mutable Source source_;
     SystemInfo system_;
-    ProcessInfo process_;
+    mutable std::optional<ProcessInfo> process_;
     std::optional<MemoryIndex> memory_;
     std::shared_ptr<const ThreadTable> threads_;
     std::shared_ptr<const HandleTable> handles_;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "minidump/reader/column_stream.h"
 #include "minidump/reader/system_facts.h"
 
 namespace snapcore::minidump {
@@ -84,6 +85,7 @@ std::shared_ptr<const HandleTable> read_handles(Source& source, const SystemInfo
             }
         });
     table->pad(row);
+    add_unfiled(source, *table);
     return table;
 }
 

@@ -61,6 +61,9 @@ void MemoryIndex::add_list64(Source& source, const StreamEntry& stream) {
                                         "Memory64List");
     ranges_.reserve(ranges_.size() + list.count);
     std::optional<std::uint64_t> offset = header->BaseRva;
+    // Versions of LLDB are 8 bytes short, which is inside the list.
+    const std::uint64_t end = list.offset + list.count * list.stride;
+    if (*offset + 8 == end && list.count != 0) offset = end;
     source.each<raw::MINIDUMP_MEMORY_DESCRIPTOR64>(list, [&](const auto& entry) {
         if (!offset) return;
         ranges_.push_back({entry.StartOfMemoryRange,

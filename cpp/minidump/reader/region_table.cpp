@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "minidump/reader/column_stream.h"
 
 namespace snapcore::minidump {
 namespace {
@@ -23,7 +24,7 @@ std::optional<List> memory_infos(Source& source) {
                              "MemoryInfoList");
 }
 
-std::shared_ptr<const RegionTable> from_infos(Source& source, const List& list) {
+std::shared_ptr<RegionTable> from_infos(Source& source, const List& list) {
     auto table = std::make_shared<RegionTable>();
     table->reserve(list.count);
     source.each_block<raw::MINIDUMP_MEMORY_INFO>(list, [&](std::size_t count, const auto& at) {
@@ -49,7 +50,7 @@ std::shared_ptr<const RegionTable> from_infos(Source& source, const List& list) 
     return table;
 }
 
-std::shared_ptr<const RegionTable> from_maps(const std::string& text) {
+std::shared_ptr<RegionTable> from_maps(const std::string& text) {
     auto table = std::make_shared<RegionTable>();
     const std::vector<Mapping> mappings = parse_maps(text);
     table->reserve(mappings.size());
@@ -82,7 +83,7 @@ public:
         line_ = line;
         pending_ = true;
     }
-    std::shared_ptr<const RegionTable> finish() {
+    std::shared_ptr<RegionTable> finish() {
         flush();
         table_->pad(row_);
         return table_;
@@ -145,9 +146,7 @@ private:
     std::int32_t last_code_ = 0;
 };
 
-}  // namespace
-
-std::shared_ptr<const RegionTable> read_regions(Source& source) {
+std::shared_ptr<RegionTable> from_either(Source& source) {
     const auto infos = memory_infos(source);
     if (!infos) {
         if (const auto text = source.text(raw::LinuxMaps)) return from_maps(*text);
@@ -159,6 +158,14 @@ std::shared_ptr<const RegionTable> read_regions(Source& source) {
     Joiner joiner(maps, infos->count);
     source.each<raw::MINIDUMP_MEMORY_INFO>(*infos, [&](const auto& entry) { joiner.add(entry); });
     return joiner.finish();
+}
+
+}  // namespace
+
+std::shared_ptr<const RegionTable> read_regions(Source& source) {
+    auto table = from_either(source);
+    add_unfiled(source, *table);
+    return table;
 }
 
 }  // namespace snapcore::minidump

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/text.h"
+#include "minidump/reader/column_stream.h"
 #include "minidump/reader/context_record.h"
 
 namespace snapcore::minidump {
@@ -19,6 +21,15 @@ std::string line_of(const std::string& text, const std::string& key) {
     at = text.find_first_not_of(" \t", text.find(':', at) + 1);
     return at == std::string::npos ? std::string() : text.substr(at, text.find('\n', at) - at);
 }
+
+std::optional<std::uint32_t> number_of(const std::string& text, const char* key) {
+    const std::string line = line_of(text, key);
+    if (line.empty()) return std::nullopt;
+    return static_cast<std::uint32_t>(std::strtoul(line.c_str(), nullptr, 10));
+}
+
+// A MiscInfo of the first version, of which there is no less.
+constexpr std::size_t kFirstVersion = offsetof(raw::MINIDUMP_MISC_INFO_4, ProcessorMaxMhz);
 
 }  // namespace
 
@@ -53,9 +64,13 @@ SystemInfo read_system(Source& source) {
     system.build = info->BuildNumber;
     system.platform_id = info->PlatformId;
     system.os_text = source.string_at(info->CSDVersionRva);
-    if (system.architecture != Architecture::kArm64) {
-        system.cpu_vendor.assign(reinterpret_cast<const char*>(info->Cpu.VendorId), 12);
-        system.cpu_vendor.resize(std::min(system.cpu_vendor.find('\0'), std::size_t{12}));
+    std::string vendor(reinterpret_cast<const char*>(info->Cpu.VendorId), 12);
+    vendor.resize(std::min(vendor.find('\0'), vendor.size()));
+    const bool printable =
+        std::ranges::all_of(vendor, [](char c) { return c >= 0x20 && c < 0x7f; });
+    // Windows and Crashpad have two words of features there where the processor is not x86.
+    if (system.architecture != Architecture::kArm64 && !vendor.empty() && printable) {
+        system.cpu_vendor = std::move(vendor);
         system.cpu_version = info->Cpu.VersionInformation;
         system.cpu_features = info->Cpu.FeatureInformation;
         system.amd_features = info->Cpu.AMDExtendedCpuFeatures;
@@ -63,12 +78,18 @@ SystemInfo read_system(Source& source) {
     return system;
 }
 
+std::optional<std::uint32_t> read_pid(Source& source) {
+    const auto info = source.head<raw::MINIDUMP_MISC_INFO_4>(raw::MiscInfoStream, kFirstVersion);
+    if (info && (info->Flags1 & raw::MINIDUMP_MISC1_PROCESS_ID) != 0) return info->ProcessId;
+    const auto text = source.text(raw::LinuxProcStatus);
+    return text ? number_of(*text, "Pid:") : std::nullopt;
+}
+
 ProcessInfo read_process(Source& source, const SystemInfo& system) {
     ProcessInfo process;
-    constexpr std::size_t kFirstVersion = offsetof(raw::MINIDUMP_MISC_INFO_4, ProcessorMaxMhz);
+    process.pid = read_pid(source);
     if (const auto info =
             source.head<raw::MINIDUMP_MISC_INFO_4>(raw::MiscInfoStream, kFirstVersion)) {
-        if ((info->Flags1 & raw::MINIDUMP_MISC1_PROCESS_ID) != 0) process.pid = info->ProcessId;
         if ((info->Flags1 & raw::MINIDUMP_MISC1_PROCESS_TIMES) != 0) {
             process.created_at_ns = info->ProcessCreateTime * kSecond;
             process.user_time_ns = info->ProcessUserTime * kSecond;
@@ -80,19 +101,13 @@ ProcessInfo read_process(Source& source, const SystemInfo& system) {
         }
     }
     if (const auto text = source.text(raw::LinuxProcStatus)) {
-        const auto number = [&](const char* key) -> std::optional<std::uint32_t> {
-            const std::string line = line_of(*text, key);
-            if (line.empty()) return std::nullopt;
-            return static_cast<std::uint32_t>(std::strtoul(line.c_str(), nullptr, 10));
-        };
         if (const std::string name = line_of(*text, "Name:"); !name.empty()) {
             process.name = unescape_octal(name);
         }
-        if (!process.pid) process.pid = number("Pid:");
-        process.parent_pid = number("PPid:");
-        process.uid = number("Uid:");
-        process.gid = number("Gid:");
-        process.thread_count = number("Threads:");
+        process.parent_pid = number_of(*text, "PPid:");
+        process.uid = number_of(*text, "Uid:");
+        process.gid = number_of(*text, "Gid:");
+        process.thread_count = number_of(*text, "Threads:");
     }
     process.command_line = source.text(raw::LinuxCmdLine);
     // The first version, of 80 bytes, lacks the virtual sizes in the middle.
@@ -124,12 +139,12 @@ ProcessInfo read_process(Source& source, const SystemInfo& system) {
             process.peak_pagefile_usage = info->PeakPagefileUsage;
         }
     }
+    add_unfiled(source, process);
     return process;
 }
 
 std::optional<MiscInfo> read_misc(Source& source) {
-    constexpr std::size_t kFirst = offsetof(raw::MINIDUMP_MISC_INFO_4, ProcessorMaxMhz);
-    const auto whole = source.head<raw::MINIDUMP_MISC_INFO_5>(raw::MiscInfoStream, kFirst);
+    const auto whole = source.head<raw::MINIDUMP_MISC_INFO_5>(raw::MiscInfoStream, kFirstVersion);
     if (!whole) return std::nullopt;
     const raw::MINIDUMP_MISC_INFO_4& info = whole->Version4;
     const std::uint64_t size = std::min<std::uint64_t>(
@@ -141,8 +156,8 @@ std::optional<MiscInfo> read_misc(Source& source) {
     MiscInfo out;
     out.size = info.SizeOfInfo;
     out.flags = info.Flags1;
-    if (has(kFirst, raw::MINIDUMP_MISC1_PROCESS_ID)) out.process_id = info.ProcessId;
-    if (has(kFirst, raw::MINIDUMP_MISC1_PROCESS_TIMES)) {
+    if (has(kFirstVersion, raw::MINIDUMP_MISC1_PROCESS_ID)) out.process_id = info.ProcessId;
+    if (has(kFirstVersion, raw::MINIDUMP_MISC1_PROCESS_TIMES)) {
         out.create_time = info.ProcessCreateTime;
         out.user_time = info.ProcessUserTime;
         out.kernel_time = info.ProcessKernelTime;

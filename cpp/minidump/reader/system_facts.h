@@ -16,6 +16,8 @@ namespace snapcore::minidump {
 inline constexpr std::uint32_t kPlatformLinux = 0x8201;
 
 SystemInfo read_system(Source& source);
+// nullopt where the file does not say.
+std::optional<std::uint32_t> read_pid(Source& source);
 // From MiscInfo, ProcessVmCounters and the Linux texts.
 ProcessInfo read_process(Source& source, const SystemInfo& system);
 

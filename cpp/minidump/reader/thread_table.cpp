@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "generated/flags.h"
+#include "minidump/reader/column_stream.h"
 #include "minidump/reader/context_record.h"
 #include "minidump/reader/system_facts.h"
 
@@ -149,9 +150,8 @@ ContextExtension extension_of(std::uint32_t tid) {
 
 }  // namespace
 
-std::shared_ptr<const ThreadTable> read_threads(Source& source,
-                                                const SystemInfo& system,
-                                                const ProcessInfo& process) {
+std::shared_ptr<const ThreadTable> read_threads(Source& source, const SystemInfo& system) {
+    const auto pid = read_pid(source);
     auto table = std::make_shared<ThreadTable>();
     const std::vector<raw::MINIDUMP_THREAD> entries = thread_entries(source);
     auto infos = thread_infos(source);
@@ -163,7 +163,7 @@ std::shared_ptr<const ThreadTable> read_threads(Source& source,
     for (std::size_t row = 0; row < entries.size(); ++row) {
         const raw::MINIDUMP_THREAD& entry = entries[row];
         table->tid.set(row, entry.ThreadId);
-        if (process.pid) table->pid.set(row, *process.pid);
+        if (pid) table->pid.set(row, *pid);
         table->suspend_count.set(row, static_cast<std::uint16_t>(entry.SuspendCount));
         table->priority.set(row, static_cast<std::int32_t>(entry.Priority));
         if (entry.Teb != 0) table->teb.set(row, entry.Teb);
@@ -209,6 +209,7 @@ std::shared_ptr<const ThreadTable> read_threads(Source& source,
         }
     }
     table->pad(entries.size());
+    add_unfiled(source, *table);
     return table;
 }
 

@@ -10,9 +10,7 @@
 
 namespace snapcore::minidump {
 
-std::shared_ptr<const ThreadTable> read_threads(Source& source,
-                                                const SystemInfo& system,
-                                                const ProcessInfo& process);
+std::shared_ptr<const ThreadTable> read_threads(Source& source, const SystemInfo& system);
 std::shared_ptr<const ContextTable> read_contexts(Source& source, const SystemInfo& system);
 
 // The registers of every Exception stream, a row each, in the order of the file.

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "generated/flags.h"
+#include "minidump/writer/column_stream.h"
 #include "minidump/writer/streams.h"
 
 namespace snapcore::minidump {
@@ -182,6 +183,17 @@ void add_raw_streams(Metadata& out, const Contents& contents) {
         if (stream.bytes.empty()) continue;
         out.add_stream(stream.type, out.append(stream.bytes), stream.bytes.size());
     }
+}
+
+void add_columns(Metadata& out, const Contents& contents) {
+    const KeptTables tables = kept_tables(contents.flags,
+                                          &contents.process,
+                                          contents.threads.get(),
+                                          contents.handles.get(),
+                                          contents.regions.get());
+    const std::string stream = column_stream(tables, contents.flags);
+    if (stream.empty()) return;
+    out.add_stream(raw::SnapcoreColumns, out.append(stream), stream.size());
 }
 
 }  // namespace snapcore::minidump

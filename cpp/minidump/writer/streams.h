@@ -19,6 +19,7 @@ void add_comment(Metadata& out, const Contents& contents);
 void add_vm_counters(Metadata& out, const Contents& contents);
 void add_system_memory(Metadata& out, const Contents& contents);
 void add_raw_streams(Metadata& out, const Contents& contents);
+void add_columns(Metadata& out, const Contents& contents);
 
 // thread_streams.cpp
 void add_thread_list(Metadata& out,

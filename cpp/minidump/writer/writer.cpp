@@ -52,6 +52,7 @@ DumpStats write_minidump(const Contents& contents,
     add_system_memory(metadata, contents);
     add_comment(metadata, contents);
     add_raw_streams(metadata, contents);
+    add_columns(metadata, contents);
     add_ranges(metadata, contents);
     const SoftErrors soft_errors(metadata, contents.diagnostics);
     add_memory_list(metadata, layout);

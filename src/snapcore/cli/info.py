@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 import shutil
 import textwrap
@@ -122,12 +123,18 @@ def _exception(file: DumpFile) -> _Section:
     exception = file.exception()
     if exception is None:
         return None
+    at = None
+    if exception.context is not None:
+        registers = exception.context.dtype.names or ()
+        pointer = next(name for name in ("rip", "eip", "pc") if name in registers)
+        at = int(exception.context[pointer])
     return [
         Fact("tid", exception.tid),
         Fact("code", exception.code, f"{exception.code} ({exception.code:#x})"),
         Fact("flags", exception.flags, hex(exception.flags)),
         Fact("address", exception.address, hex(exception.address)),
         Fact("parameters", exception.parameters, " ".join(map(hex, exception.parameters))),
+        Fact("instruction_pointer", at, None if at is None else hex(at)),
     ]
 
 
@@ -152,6 +159,83 @@ def _memory(file: DumpFile) -> _Section:
     return [*facts, _size_fact("present", present)] if size != present else facts
 
 
+_MASKS = {"flags", "affinity", "xstate_features", "integrity_level", "execute_flags"}
+_SIZES = {"file_cache", "peak_file_cache", "page_size", "allocation_granularity"}
+
+
+def _dataclass(value: Any) -> _Section:
+    """Facts of a dataclass of the package; None where there is none."""
+    if value is None:
+        return None
+    facts = []
+    for field in dataclasses.fields(value):
+        fact = getattr(value, field.name)
+        if fact is not None and (field.name in _MASKS or field.name.endswith("_address")):
+            facts.append(Fact(field.name, fact, hex(fact)))
+        elif fact is not None and field.name in _SIZES:
+            facts.append(_size_fact(field.name, fact))
+        elif dataclasses.is_dataclass(fact) and not isinstance(fact, type):
+            facts.append(Fact(field.name, dataclasses.asdict(fact), _words(fact)))
+        else:
+            facts.append(Fact(field.name, fact or None))
+    return facts
+
+
+def _words(value: Any) -> str:
+    pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+    return ", ".join(f"{name} {fact}" for name, fact in pairs)
+
+
+def _misc(file: DumpFile) -> _Section:
+    return _dataclass(file.misc())
+
+
+def _system_memory(file: DumpFile) -> _Section:
+    return _dataclass(file.system_memory())
+
+
+def _breakpad(file: DumpFile) -> _Section:
+    return _dataclass(file.breakpad())
+
+
+def _crashpad(file: DumpFile) -> _Section:
+    info = file.crashpad()
+    if info is None:
+        return None
+    facts = [
+        Fact("version", info.version),
+        Fact("report_id", info.report_id),
+        Fact("client_id", info.client_id),
+        *(Fact(name, text) for name, text in info.simple_annotations.items()),
+    ]
+    for module in info.modules:
+        texts = {
+            **dict.fromkeys(module.list_annotations, ""),
+            **module.simple_annotations,
+            **{a.name: a.value.decode("utf-8", "backslashreplace") for a in module.annotations},
+        }
+        words = ", ".join(f"{name}={text}" if text else name for name, text in texts.items())
+        facts.append(Fact(f"module {module.index}", texts, words))
+    return facts
+
+
+def _macos(file: DumpFile) -> _Section:
+    infos, arguments = file.mac_crash_info(), file.mac_boot_arguments()
+    if not infos and arguments is None:
+        return None
+    said = (Fact(i.module_path or "module", dataclasses.asdict(i), i.message or "") for i in infos)
+    return [Fact("boot_arguments", arguments), *said]
+
+
+def _writer(file: DumpFile) -> _Section:
+    """What the writer says it could not do, one JSON text each."""
+    try:
+        errors = file.soft_errors()
+    except DumpFormatError as error:
+        errors = [str(error)]
+    return [Fact(str(n), e, json.dumps(e)) for n, e in enumerate(errors, 1)] or None
+
+
 def _comment(file: DumpFile) -> _Section:
     return file.comment()
 
@@ -169,6 +253,12 @@ _FILE_SECTIONS: tuple[tuple[str, Callable[[DumpFile], _Section]], ...] = (
     ("exception", _exception),
     ("tables", _tables),
     ("memory", _memory),
+    ("misc", _misc),
+    ("system_memory", _system_memory),
+    ("breakpad", _breakpad),
+    ("crashpad", _crashpad),
+    ("macos", _macos),
+    ("soft_errors", _writer),
     ("comment", _comment),
     ("streams", _streams),
 )

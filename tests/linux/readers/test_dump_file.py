@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +170,54 @@ def test_udmp_parser_agrees(facts, tmp_path):
                 for address, size, *_ in file.memory_ranges().tolist():
                     length = min(size, 4096)
                     assert bytes(other.ReadMemory(address, length)) == file.read(address, length)
+
+
+@pytest.mark.parametrize("style", ["stack", "modified-memory", "full"])
+def test_files_of_lldb(facts, tmp_path, style):
+    path = tmp_path / "lldb.dmp"
+    save = f"process save-core --plugin-name=minidump --style={style} {path}"
+    subprocess.run(
+        ["lldb-19", "-x", "-b", "-p", str(facts.pid), "-o", save, "-o", "detach"],
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+    with snapcore.open(path, strict=True) as file, snapcore.capture(facts.pid) as snap:
+        live = snap.contexts()
+        assert file.pid == facts.pid
+        assert (file.system().architecture, file.system().platform) == ("amd64", "Linux")
+        assert sorted(file.threads()["tid"].tolist()) == live["tid"].tolist()
+        assert np.all(file.contexts()["valid"] == 1)
+        # The threads sleep: what LLDB stopped is what we stop.
+        order = np.argsort(file.contexts()["tid"])
+        assert np.array_equal(file.contexts()["rsp"][order], live["rsp"])
+        assert os.readlink(f"/proc/{facts.pid}/exe") in set(file.modules()["path"])
+        assert {"[stack]", "[heap]"} <= set(file.regions()["mapped_file"])
+        sentinels = facts.facts["sentinels"]
+        held = {"stack": {"stack sentinel"}, "full": set(sentinels)}.get(
+            style, set(sentinels) - {"constant sentinel"}
+        )
+        for name, address in sentinels.items():
+            text = f"snapcore: {name}".encode()
+            if name in held:
+                assert file.read(address, len(text)) == text
+        assert len(file.exceptions()) == len(live)
+        assert "Name:\t" in file.linux()["status"].decode()
+
+
+@pytest.mark.parametrize("short", [0, 8])
+def test_memory_that_begins_inside_its_own_list(tmp_path, short):
+    # LLDB counted 8 bytes too few up to its version 20.
+    memory = {0x1000: b"first".ljust(64), 0x9000: b"second".ljust(64)}
+    at, size = 32 + 12, 16 + 16 * len(memory)
+    path = tmp_path / "a.dmp"
+    path.write_bytes(
+        struct.pack("<4sIIIIIQ", b"MDMP", 0xA793, 1, 32, 0, 0, 2)
+        + struct.pack("<III", 9, size, at)
+        + struct.pack("<QQ", len(memory), at + size - short)
+        + b"".join(struct.pack("<QQ", start, len(data)) for start, data in memory.items())
+        + b"".join(memory.values())
+    )
+    with snapcore.open(path) as file:
+        assert file.read(0x1000, 5) == b"first"
+        assert file.read(0x9000, 6) == b"second"
