@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TARGET = """
-import json, socket, sqlite3, sys, threading
-for _ in range(8):
+import sys, threading
+if "rich" in sys.argv:
+    import ctypes, decimal, hashlib, lzma, numpy, numpy.fft, numpy.random, socket, sqlite3, ssl, zlib
+for _ in range(int(sys.argv[1])):
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 print("ready", flush=True)
 sys.stdin.read()
@@ -47,13 +49,15 @@ def snapcore_reads(path: str) -> tuple[int, int, int, int]:
     with snapcore.open(path) as file:
         threads, modules, regions = file.threads(), file.modules(), file.regions()
         ranges = file.memory_ranges()
-        # A column becomes an array when it is asked for: those that the others give as well.
-        for column in ("tid", "instruction_pointer", "stack_pointer", "teb", "priority"):
-            threads[column]
-        for column in ("base", "size", "path", "timestamp", "checksum"):
-            modules[column]
-        for column in ("base", "size", "protect", "state", "type", "allocation_base"):
-            regions[column]
+        # All is parsed by now; a column becomes an array when it is asked for, as an attribute of the
+        # others' objects does.
+        for table, columns in (
+            (threads, ("tid", "stack_pointer")),
+            (modules, ("base", "path")),
+            (regions, ("base", "size")),
+        ):
+            for column in columns:
+                table[column]
         return len(threads), len(modules), len(ranges), len(regions)
 
 
@@ -92,12 +96,11 @@ def milliseconds(calls: dict[str, Callable[[], object]], runs: dict[str, int]) -
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def real_dump(folder: Path) -> Path:
-    """A dump of a process with eight threads and the modules of a Python."""
-    path = folder / "small.dmp"
+def real_dump(path: Path, *words: str) -> Path:
+    """A dump of stacks, of a Python with some threads and, with "rich", the modules of NumPy and others."""
     flags = snapcore.MiniDumpType.WITH_FULL_MEMORY_INFO | snapcore.MiniDumpType.WITH_THREAD_INFO
     with subprocess.Popen(
-        [sys.executable, "-c", TARGET], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", TARGET, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as target:
         assert target.stdout is not None
         target.stdout.readline()
@@ -115,7 +118,7 @@ def large_dump(folder: Path) -> Path:
     )
     flags = snapcore.PRESETS["full"]
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, "30", "rich"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as target:
         assert target.stdout is not None
         target.stdout.readline()
@@ -196,13 +199,13 @@ def main() -> None:
     print("| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         folder = Path(name)
-        small = real_dump(folder)
-        compare("(a) small", small, runs)
+        compare("(a) small", real_dump(folder / "small.dmp", "30", "rich"), runs)
+        compare("(a) smallest", real_dump(folder / "smallest.dmp", "8"), runs)
         crowd = dump_builder.crowd().write(folder / "crowd.dmp")
         few = {"snapcore": options.runs, "udmp-parser": options.runs, "minidump": 2}
         compare("(b) crowd", crowd, few)
         large = large_dump(folder)
-        compare("(c) large", large, few)
+        compare("(c) large", large, runs)
         handle_table(crowd, options.runs)
         size = large.stat().st_size
         print(f"\nbytes read of (c): {pages_read(large)} of {size}")

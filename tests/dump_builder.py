@@ -1139,7 +1139,9 @@ def crowd(
         for i in range(threads)
     ]
     table = np.zeros(regions, MEMORY_INFO)
-    table["base"] = table["allocation_base"] = 0x10000000 + np.arange(regions) * 0x10000
+    table["base"] = table["allocation_base"] = (
+        0x10000000 + np.arange(regions, dtype=np.uint64) * 0x10000
+    )
     table["size"], table["state"], table["protect"], table["type"] = 0x8000, _COMMIT, 4, _PRIVATE
     types = ("File", "Event", "Key", "Section", "Thread", "Semaphore")
     return (

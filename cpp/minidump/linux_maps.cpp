@@ -2,7 +2,9 @@
 #include "minidump/linux_maps.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstring>
 
 #include "base/text.h"
 #include "generated/flags.h"
@@ -10,19 +12,25 @@
 namespace snapcore::minidump {
 namespace {
 
-// A file may have a hundred thousand lines; std::from_chars takes twice as long.
+// The value of each hexadecimal digit, 16 for what is none.
+constexpr auto kDigits = [] {
+    std::array<std::uint8_t, 256> out{};
+    out.fill(16);
+    for (std::uint8_t i = 0; i < 10; ++i) out['0' + i] = i;
+    for (std::uint8_t i = 0; i < 6; ++i) {
+        out['a' + i] = out['A' + i] = static_cast<std::uint8_t>(10 + i);
+    }
+    return out;
+}();
+
+// Moves past the digits. A file may have a hundred thousand lines; std::from_chars takes twice as
+// long.
 std::uint64_t take_hex(const char*& at, const char* end) {
     std::uint64_t value = 0;
     for (; at != end; ++at) {
-        const unsigned digit = static_cast<unsigned char>(*at);
-        const unsigned letter = (digit | 0x20) - 'a';
-        if (digit - '0' < 10) {
-            value = value << 4 | (digit - '0');
-        } else if (letter < 6) {
-            value = value << 4 | (letter + 10);
-        } else {
-            break;
-        }
+        const std::uint8_t digit = kDigits[static_cast<unsigned char>(*at)];
+        if (digit > 15) break;
+        value = value << 4 | digit;
     }
     return value;
 }
@@ -39,6 +47,16 @@ bool take(const char*& at, const char* end, char wanted) {
     if (at == end || *at != wanted) return false;
     ++at;
     return true;
+}
+
+// The kernel pads up to the name's column, mostly with some twenty.
+void skip_spaces(const char*& at, const char* end) {
+    constexpr std::uint64_t kEight = 0x2020202020202020;
+    for (std::uint64_t word; end - at >= 8; at += 8) {
+        std::memcpy(&word, at, sizeof word);
+        if (word != kEight) break;
+    }
+    while (at != end && *at == ' ') ++at;
 }
 
 // st_dev as glibc's makedev() packs it.
@@ -77,38 +95,37 @@ bool same_file(const Mapping& a, const Mapping& b) {
 
 }  // namespace
 
-std::optional<MapsLine> parse_maps_line(std::string_view line) {
-    MapsLine m;
+bool parse_maps_line(std::string_view line, MapsLine& m) {
     const char* at = line.data();
     const char* const end = at + line.size();
     const char* const begin = at;
     m.start = take_hex(at, end);
-    if (at == begin || !take(at, end, '-')) return std::nullopt;
+    if (at == begin || !take(at, end, '-')) return false;
     m.end = take_hex(at, end);
-    if (m.end < m.start || !take(at, end, ' ') || end - at < 5) return std::nullopt;
+    if (m.end < m.start || !take(at, end, ' ') || end - at < 5) return false;
     m.readable = at[0] == 'r';
     m.writable = at[1] == 'w';
     m.executable = at[2] == 'x';
     m.shared = at[3] == 's';
     at += 4;
-    if (!take(at, end, ' ')) return std::nullopt;
+    if (!take(at, end, ' ')) return false;
     m.offset = take_hex(at, end);
-    if (!take(at, end, ' ')) return std::nullopt;
+    if (!take(at, end, ' ')) return false;
     const std::uint64_t major = take_hex(at, end);
-    if (!take(at, end, ':')) return std::nullopt;
+    if (!take(at, end, ':')) return false;
     m.device = make_device(major, take_hex(at, end));
-    if (!take(at, end, ' ')) return std::nullopt;
+    if (!take(at, end, ' ')) return false;
     m.inode = take_decimal(at, end);
-    while (at != end && *at == ' ') ++at;
+    skip_spaces(at, end);
     m.name = {at, static_cast<std::size_t>(end - at)};
-    return m;
+    return true;
 }
 
 std::vector<MapsLine> parse_maps_lines(std::string_view text) {
     std::vector<MapsLine> out;
     out.reserve(text.size() / 64);
     while (!text.empty()) {
-        if (const auto m = parse_maps_line(next_line(text))) out.push_back(*m);
+        if (!parse_maps_line(next_line(text), out.emplace_back())) out.pop_back();
     }
     return out;
 }
@@ -124,17 +141,17 @@ std::vector<Mapping> parse_maps(std::string_view text) {
     std::vector<Mapping> out;
     while (!text.empty()) {
         std::string_view line = next_line(text);
-        if (const auto m = parse_maps_line(line)) {
-            out.push_back({m->start,
-                           m->end,
-                           m->offset,
-                           m->inode,
-                           m->device,
-                           m->readable,
-                           m->writable,
-                           m->executable,
-                           m->shared,
-                           unescape_octal(m->name),
+        if (MapsLine m; parse_maps_line(line, m)) {
+            out.push_back({m.start,
+                           m.end,
+                           m.offset,
+                           m.inode,
+                           m.device,
+                           m.readable,
+                           m.writable,
+                           m.executable,
+                           m.shared,
+                           unescape_octal(m.name),
                            {},
                            {}});
         } else if (line.starts_with("Rss:") && !out.empty()) {

@@ -22,8 +22,8 @@ struct MapsLine {
     bool readable = false, writable = false, executable = false, shared = false;
     std::string_view name;  // as it stands there, octal escapes and " (deleted)" included
 };
-// nullopt for anything else, "Rss: 4 kB" of smaps included.
-std::optional<MapsLine> parse_maps_line(std::string_view line);
+// False for anything else, "Rss: 4 kB" of smaps included.
+bool parse_maps_line(std::string_view line, MapsLine& out);
 
 // Every line of maps in a text, in its order. A last line without its end is ignored: it is torn.
 std::vector<MapsLine> parse_maps_lines(std::string_view text);

@@ -171,7 +171,7 @@ def test_contexts_of_every_processor(opened, architecture, old, pointer):
     contexts = file.contexts()
     assert contexts["valid"].tolist() == [1, 1]
     assert contexts[pointer].tolist() == file.threads()["instruction_pointer"].tolist()
-    assert file.threads()["instruction_pointer"][0] & 0xFFFF == 0x10
+    assert int(file.threads()["instruction_pointer"][0]) & 0xFFFF == 0x10
     exception = file.exception()
     assert (exception.tid, exception.code, exception.address) == (4242, 11, 0xDEAD)
     assert exception.context[pointer] == contexts[pointer][0]
@@ -313,7 +313,9 @@ def test_a_large_file_is_read_in_bounded_memory(opened):
     assert file.threads()["name"][2999] == "pool-49"
     assert file.contexts()["rip"].tolist() == file.threads()["instruction_pointer"].tolist()
     regions = file.regions()
-    assert np.array_equal(regions["base"], 0x10000000 + np.arange(30_000) * 0x10000)
+    assert np.array_equal(
+        regions["base"], 0x10000000 + np.arange(30_000, dtype=np.uint64) * 0x10000
+    )
     handles = file.handles()
     assert handles["handle"].tolist() == [4 * i + 4 for i in range(30_000)]
     assert list(handles["object_name"])[:4] == [

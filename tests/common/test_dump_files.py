@@ -24,30 +24,28 @@ def both(facts, tmp_path):
             yield snap, file
 
 
-# What differs all the same, as docs/format.md says.
-DIFFERENT = {
-    # Ours has the version of a Linux library from its file name, and no field for it.
-    ("modules", "version"): "linux",
-    # The system's own writer: no names, no processor times, what a stack holds rather than its bounds.
-    ("threads", "name"): "windows",
-    ("threads", "flags"): "windows",
-}
+# Ours has the version of a Linux library from its file name, and no field for it.
+DIFFERENT = {("modules", "version")}
 
 
 def rows_by(table, key) -> dict[int, int]:
     return {value: row for row, value in enumerate(table[key].tolist())}
 
 
-def compare(name, live, read, key, rows=None) -> None:
-    """Every column is the same, in the stream that it is for or in our own."""
+def compare(name, live, read, key, standard=None) -> None:
+    """Every column is the same: that of a standard stream (on Windows those in `standard`) and of ours."""
     mine, theirs = rows_by(live, key), rows_by(read, key)
-    shared = sorted(set(mine) & set(theirs)) if rows is None else rows
-    if rows is None:
+    shared = sorted(set(mine) & set(theirs))
+    if standard is None:
         assert live[key].tolist() == read[key].tolist()
+    assert len(shared) > len(live) // 2
     here = np.array([mine[k] for k in shared])
     there = np.array([theirs[k] for k in shared])
     for column in live.schema:
-        if DIFFERENT.get((name, column.name)) == ("windows" if WINDOWS else "linux"):
+        if (name, column.name) in DIFFERENT:
+            continue
+        # What the system's own writer puts into its streams is its own affair.
+        if column.file and standard is not None and column.name not in standard:
             continue
         if column.dtype == "str":
             texts = list(live[column.name]), list(read[column.name])
@@ -65,7 +63,8 @@ def compare(name, live, read, key, rows=None) -> None:
 
 def test_threads(both):
     snap, file = both
-    compare("threads", snap.threads(), file.threads(), "tid")
+    standard = {"tid", "suspend_count", "priority", "teb"} if WINDOWS else None
+    compare("threads", snap.threads(), file.threads(), "tid", standard)
 
 
 def test_contexts(both):
@@ -99,28 +98,17 @@ def test_handles(both):
 
 def test_regions(both):
     snap, file = both
-    live, read = snap.regions(), file.regions()
-    if not WINDOWS:
-        compare("regions", live, read, "base")
-        return
-    # The system's own writer lists what is free as well, and the process's memory moves on.
-    shared = sorted(set(live["base"].tolist()) & set(read["base"].tolist()))
-    assert len(shared) > len(live) // 2
-    here = np.isin(live["base"], shared)
-    there = np.isin(read["base"], shared)
-    for column in ("size", "protect", "state", "type", "allocation_base"):
-        assert np.array_equal(live[column][here], read[column][there]), column
+    # The system's own writer lists what is free as well, and names no files.
+    standard = {"size", "protect", "state", "type", "allocation_base"} if WINDOWS else None
+    compare("regions", snap.regions(), file.regions(), "base", standard)
 
 
 def test_modules(both):
     snap, file = both
     live, read = snap.modules(), file.modules()
     if WINDOWS:
-        shared = sorted(set(live["base"].tolist()) & set(read["base"].tolist()))
-        assert set(shared) == set(live["base"].tolist())
-        compare("modules", live, read, "base", shared)
-        return
-    compare("modules", live, read, "base")
+        assert set(live["base"].tolist()) <= set(read["base"].tolist())
+    compare("modules", live, read, "base", {"size"} if WINDOWS else None)
 
 
 def test_process(both):
@@ -128,8 +116,10 @@ def test_process(both):
     live, read = snap.process(), file.process()
     for fact in snapcore.dtypes.PROCESS:
         a, b = getattr(live, fact.name), getattr(read, fact.name)
-        if a is None or (WINDOWS and b is None and fact.file):
-            assert b is None or WINDOWS, fact.name
+        if WINDOWS and fact.file:
+            continue
+        if a is None:
+            assert b is None, fact.name
         elif "in s" in fact.file:
             assert abs(b - a) <= 10**9, fact.name
         elif fact.name == "command_line":

@@ -82,13 +82,19 @@ std::vector<ExceptionInfo> DumpFile::exceptions() {
         const auto found = source_.input.get<raw::MINIDUMP_EXCEPTION_STREAM>(stream.offset);
         if (!found || stream.present < sizeof *found) continue;
         const raw::MINIDUMP_EXCEPTION& record = found->ExceptionRecord;
-        const std::size_t count = std::min<std::size_t>(record.NumberParameters, 15);
+        // The array is not aligned.
+        std::vector<std::uint64_t> parameters(std::min<std::size_t>(record.NumberParameters, 15));
+        const std::size_t at = offsetof(raw::MINIDUMP_EXCEPTION, ExceptionInformation);
+        const auto bytes = std::as_bytes(std::span(&record, 1)).subspan(at);
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            parameters[i] = take<std::uint64_t>(bytes, 8 * i);
+        }
         out.push_back({found->ThreadId,
                        record.ExceptionCode,
                        record.ExceptionFlags,
                        record.ExceptionRecord,
                        record.ExceptionAddress,
-                       {record.ExceptionInformation, record.ExceptionInformation + count}});
+                       std::move(parameters)});
     }
     return out;
 }

@@ -69,7 +69,7 @@ public:
         return value;
     }
 
-    static constexpr std::size_t kBlock = 64 * 1024;
+    static constexpr std::size_t kBlock = 32 * 1024;
 
 private:
     static constexpr std::size_t kBlocks = 16;

@@ -2,6 +2,7 @@
 #include "minidump/reader/module_table.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace snapcore::minidump {
@@ -11,25 +12,33 @@ namespace {
 constexpr std::size_t kLargestCodeView = 32 * 1024;
 constexpr std::uint32_t kVersionSignature = 0xfeef04bd;
 
-void append_hex(std::string& out, std::uint64_t value, int digits, const char* alphabet) {
+constexpr const char* kUpper = "0123456789ABCDEF";
+constexpr const char* kLower = "0123456789abcdef";
+
+void append_number(std::string& out, std::uint64_t value, int digits, const char* alphabet) {
     const int needed = (static_cast<int>(std::bit_width(value)) + 3) / 4;
     for (int shift = 4 * (std::max(digits, needed) - 1); shift >= 0; shift -= 4) {
         out += alphabet[value >> shift & 0xf];
     }
 }
-void append_upper(std::string& out, std::uint64_t value, int digits) {
-    append_hex(out, value, digits, "0123456789ABCDEF");
-}
-void append_lower(std::string& out, std::uint64_t value, int digits) {
-    append_hex(out, value, digits, "0123456789abcdef");
+
+void append_bytes(std::string& out, std::span<const std::byte> bytes, const char* alphabet) {
+    const std::size_t begin = out.size();
+    out.resize(begin + 2 * bytes.size());
+    char* at = out.data() + begin;
+    for (const std::byte b : bytes) {
+        *at++ = alphabet[static_cast<std::size_t>(b >> 4)];
+        *at++ = alphabet[static_cast<std::size_t>(b & std::byte{0xf})];
+    }
 }
 
-// A GUID as symbol servers write it: its first three fields as numbers, the rest as bytes.
+// A GUID as symbol servers write it: its first three fields as numbers, the rest as bytes. What the
+// bytes lack of it is zero.
 void append_guid(std::string& out, std::span<const std::byte> guid) {
-    append_upper(out, take<std::uint32_t>(guid, 0), 8);
-    append_upper(out, take<std::uint16_t>(guid, 4), 4);
-    append_upper(out, take<std::uint16_t>(guid, 6), 4);
-    for (std::size_t i = 8; i < 16; ++i) append_upper(out, take<std::uint8_t>(guid, i), 2);
+    const auto raw = take<std::array<std::byte, 16>>(guid);
+    const std::byte ordered[] = {raw[3], raw[2], raw[1], raw[0], raw[5], raw[4], raw[7], raw[6]};
+    append_bytes(out, ordered, kUpper);
+    append_bytes(out, std::span(raw).subspan(8), kUpper);
 }
 
 // The id of the debug file, empty where the record has none that is known.
@@ -41,10 +50,10 @@ void append_debug_id(std::string& out, std::span<const std::byte> record) {
         out += '0';
     } else if (signature == raw::kCvSignaturePdb70 && body.size() >= 20) {
         append_guid(out, body);
-        append_lower(out, take<std::uint32_t>(body, 16), 1);
+        append_number(out, take<std::uint32_t>(body, 16), 1, kLower);
     } else if (signature == raw::kCvSignaturePdb20 && body.size() >= 12) {
-        append_upper(out, take<std::uint32_t>(body, 4), 8);
-        append_lower(out, take<std::uint32_t>(body, 8), 1);
+        append_number(out, take<std::uint32_t>(body, 4), 8, kUpper);
+        append_number(out, take<std::uint32_t>(body, 8), 1, kLower);
     }
 }
 
@@ -78,12 +87,10 @@ std::shared_ptr<const ModuleTable> read_modules(Source& source) {
         if (!text.empty()) table->debug_id.set(row, table->debug_id.code_of(text));
         text.clear();
         if (take<std::uint32_t>(record) == raw::kCvSignatureElf && record.size() > 4) {
-            for (const std::byte b : record.subspan(4)) {
-                append_lower(text, static_cast<std::uint8_t>(b), 2);
-            }
+            append_bytes(text, record.subspan(4), kLower);
         } else if (entry.TimeDateStamp != 0) {
-            append_upper(text, entry.TimeDateStamp, 8);
-            append_lower(text, entry.SizeOfImage, 1);
+            append_number(text, entry.TimeDateStamp, 8, kUpper);
+            append_number(text, entry.SizeOfImage, 1, kLower);
             table->timestamp.set(row, entry.TimeDateStamp);
             table->checksum.set(row, entry.CheckSum);
         }

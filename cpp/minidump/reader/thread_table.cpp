@@ -168,10 +168,9 @@ std::shared_ptr<const ThreadTable> read_threads(Source& source, const SystemInfo
         table->priority.set(row, static_cast<std::int32_t>(entry.Priority));
         if (entry.Teb != 0) table->teb.set(row, entry.Teb);
         if (const auto* const name = names.find(entry.ThreadId)) {
-            const auto [code, added] = codes.try_emplace(name->RvaOfThreadName, 0);
-            if (added) {
-                code->second = table->name.code_of(source.string_at(name->RvaOfThreadName));
-            }
+            const std::uint64_t rva = name->RvaOfThreadName;
+            const auto [code, added] = codes.try_emplace(rva, 0);
+            if (added) code->second = table->name.code_of(source.string_at(rva));
             table->name.set(row, code->second);
         }
         const raw::MINIDUMP_LOCATION_DESCRIPTOR& where = entry.ThreadContext;
