@@ -102,8 +102,6 @@ class DumpFile:
     ----------
     path : str
         The file.
-    flags : MiniDumpType
-        As its header says.
     captured_at_ns : int
         Time stamp of its header, in ns since 1970-01-01 UTC; whole seconds.
     """
@@ -115,7 +113,7 @@ class DumpFile:
             raise ValueError(message)
         self._native: _core.DumpFile | None = _core.DumpFile(raw, strict=strict)
         self.path = os.fsdecode(raw)
-        self.flags = MiniDumpType(self._native.flags)
+        self._flags: int = self._native.flags
         self.captured_at_ns: int = self._native.captured_at_ns
 
     def _file(self) -> _core.DumpFile:
@@ -123,6 +121,11 @@ class DumpFile:
             message = "the dump file is closed"
             raise ValueError(message)
         return self._native
+
+    @property
+    def flags(self) -> MiniDumpType:
+        """Flags of the dump, as its header says."""
+        return MiniDumpType(self._flags)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -273,7 +276,8 @@ class DumpFile:
         if size < 0 or address < 0:
             message = "address and size cannot be negative"
             raise ValueError(message)
-        return exactly(self._file().read(address, size), address, size, self.pid or 0)
+        data = self._file().read(address, size)
+        return data if len(data) == size else exactly(data, address, size, self.pid or 0)
 
     def read_into(self, address: int, buffer: Any) -> int:
         """Bytes of memory into a buffer.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -179,9 +179,10 @@ class Table:
             self._names = tuple(self._columns)
             self._rows = len(next(iter(self._columns.values()))) if self._columns else 0
         else:
-            self._native = cast("_core.Columns", source)
+            native: Any = source
+            self._native = native
             self._names = _NAMES[name]
-            self._rows = self._native.rows
+            self._rows = native.rows
 
     def _add(self, column: str, values: NDArray[Any], extra: Any) -> NDArray[Any] | StringColumn:
         if extra is None or isinstance(extra, np.ndarray):

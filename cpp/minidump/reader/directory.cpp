@@ -2,7 +2,6 @@
 #include "minidump/reader/directory.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
 
@@ -25,8 +24,8 @@ void Findings::add(const char* code, const std::string& message, std::uint64_t s
         {Severity::kWarning, code, message, "", ErrorDomain::kFormat, 0, subject});
 }
 
-Directory::Directory(const Input& input, Findings& findings) {
-    const auto header = input.get<raw::MINIDUMP_HEADER>(0);
+Directory::Directory(const Input& input, Pieces& pieces, Findings& findings) {
+    const auto header = pieces.get<raw::MINIDUMP_HEADER>(0);
     if (!header) broken("the file is too short to be a minidump");
     header_ = *header;
     if (header_.Signature != raw::kSignature || (header_.Version & 0xffff) != raw::kVersion) {
@@ -36,7 +35,8 @@ Directory::Directory(const Input& input, Findings& findings) {
     const std::uint64_t said = header_.NumberOfStreams;
     const std::uint64_t there =
         std::min(input.available(header_.StreamDirectoryRva, said * kEntry) / kEntry, kMostStreams);
-    const auto bytes = input.block(header_.StreamDirectoryRva, there * kEntry);
+    const auto bytes =
+        pieces.view(header_.StreamDirectoryRva, static_cast<std::size_t>(there * kEntry));
     const std::size_t whole = bytes.size() / kEntry;
     if (whole < said) {
         findings.add("directory_truncated",
@@ -44,7 +44,8 @@ Directory::Directory(const Input& input, Findings& findings) {
                          std::to_string(whole) + " entries of it",
                      whole);
     }
-    std::set<std::uint32_t> seen;
+    streams_.reserve(whole);
+    std::vector<std::uint32_t> types;
     for (std::size_t i = 0; i < whole; ++i) {
         raw::MINIDUMP_DIRECTORY entry;
         std::memcpy(&entry, bytes.data() + i * kEntry, sizeof entry);
@@ -61,14 +62,18 @@ Directory::Directory(const Input& input, Findings& findings) {
                              std::to_string(stream.present),
                          stream.type);
         }
-        // Several exceptions are what some writers do; of anything else the first counts.
-        if (!seen.insert(stream.type).second && stream.type != raw::ExceptionStream) {
-            findings.add("stream_twice",
-                         "stream " + std::to_string(stream.type) +
-                             " is there more than once; the first is read",
-                         stream.type);
-        }
+        // Several exceptions are what some writers do.
+        if (stream.type != raw::ExceptionStream) types.push_back(stream.type);
         streams_.push_back(stream);
+    }
+    std::sort(types.begin(), types.end());
+    for (auto at = types.begin(); (at = std::adjacent_find(at, types.end())) != types.end();) {
+        const std::uint32_t type = *at;
+        findings.add(
+            "stream_twice",
+            "stream " + std::to_string(type) + " is there more than once; the first is read",
+            type);
+        at = std::upper_bound(at, types.end(), type);
     }
 }
 

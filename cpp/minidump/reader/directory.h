@@ -38,7 +38,7 @@ private:
 class Directory {
 public:
     // Throws ErrorKind::kFormat where there is no minidump at all.
-    Directory(const Input& input, Findings& findings);
+    Directory(const Input& input, Pieces& pieces, Findings& findings);
 
     const raw::MINIDUMP_HEADER& header() const { return header_; }
     // In the order of the file, without unused entries; of several of one type all.

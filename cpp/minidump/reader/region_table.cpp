@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -106,6 +107,19 @@ void fill_infos(RegionTable& table, std::size_t count, const auto& at) {
     }
 }
 
+// What is not committed has no protection: Windows leaves 0 there, which is none of its constants.
+void forget_missing_protections(RegionTable& table) {
+    const auto& values = table.protect.values();
+    if (std::find(values.begin(), values.end(), 0u) == values.end()) return;
+    Column<std::uint32_t> known;
+    known.reserve(values.size());
+    for (std::size_t row = 0; row < values.size(); ++row) {
+        if (values[row] != 0) known.set(row, values[row]);
+    }
+    known.pad(values.size());
+    table.protect = std::move(known);
+}
+
 std::shared_ptr<RegionTable> from_infos(Source& source, const List& list) {
     auto table = std::make_shared<RegionTable>();
     table->reserve(list.count);
@@ -155,6 +169,7 @@ std::shared_ptr<RegionTable> from_either(Source& source) {
 
 std::shared_ptr<const RegionTable> read_regions(Source& source) {
     auto table = from_either(source);
+    forget_missing_protections(*table);
     add_unfiled(source, *table);
     return table;
 }

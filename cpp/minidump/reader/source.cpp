@@ -15,7 +15,7 @@ constexpr std::uint64_t kLargestEntry = 64 * 1024;
 }  // namespace
 
 Source::Source(std::unique_ptr<InputFile> file, bool strict)
-    : input(std::move(file)), findings(strict), directory(input, findings), pieces(input) {}
+    : input(std::move(file)), findings(strict), pieces(input), directory(input, pieces, findings) {}
 
 std::optional<std::vector<std::byte>> Source::stream(std::uint32_t type) const {
     const StreamEntry* const entry = directory.find(type);

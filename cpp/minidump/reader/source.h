@@ -33,8 +33,8 @@ struct Source {
 
     Input input;
     Findings findings;
-    Directory directory;
     Pieces pieces;
+    Directory directory;
 
     // Raw bytes of the first stream of a type, as many as the file has.
     std::optional<std::vector<std::byte>> stream(std::uint32_t type) const;
