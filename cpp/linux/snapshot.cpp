@@ -177,6 +177,12 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
                 std::max(contexts->xsave_stride, thread.registers.xsave.size());
         }
     }
+    // Without a clone the target's own: a thread that runs on keeps its stack.
+    UniqueDescriptor of_target;
+    if (stopped && !clone_.maps) {
+        of_target = UniqueDescriptor(::openat(directory_.get(), "maps", O_RDONLY | O_CLOEXEC));
+    }
+    const int maps = clone_.maps ? clone_.maps.get() : of_target.get();
     auto threads = std::make_shared<ThreadTable>();
     threads->reserve(record.threads.size());
     std::vector<const ThreadSample*> order;
@@ -205,11 +211,9 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
                 row->last_syscall = static_cast<std::uint32_t>(current_call(r));
                 row->last_syscall_argument = first_argument(r);
             }
-            if (source_ != MemorySource::kNone) {
-                if (const auto mapping = query_mapping(clone_.maps.get(), stack_pointer(r))) {
-                    row->stack_start = mapping->start;
-                    row->stack_end = mapping->end;
-                }
+            if (const auto mapping = query_mapping(maps, stack_pointer(r))) {
+                row->stack_start = mapping->start;
+                row->stack_end = mapping->end;
             }
         }
         if (with_contexts)

@@ -37,6 +37,16 @@ def test_threads(facts, placement):
     assert t["affinity"][0] == sum(1 << cpu for cpu in os.sched_getaffinity(facts.pid))
 
 
+def test_stacks_without_a_clone(facts, placement):
+    with snapcore.capture(facts.pid) as snap:
+        whole = snap.threads()
+    flags = CaptureFlags.THREADS | CaptureFlags.THREAD_CONTEXT
+    with snapcore.capture(facts.pid, flags) as snap:
+        bare = snap.threads()
+    for column in ("tid", "stack_start", "stack_end"):
+        assert bare[column].tolist() == whole[column].tolist()
+
+
 def test_registers(facts, placement):
     with snapcore.capture(facts.pid) as snap:
         contexts = snap.contexts()
