@@ -35,7 +35,7 @@ std::shared_ptr<const ContextTable> DumpFile::contexts() {
 }
 
 std::shared_ptr<const ModuleTable> DumpFile::modules() {
-    return cached(modules_, [&] { return read_modules(source_); });
+    return cached(modules_, [&] { return read_modules(source_, system_); });
 }
 
 std::shared_ptr<const HandleTable> DumpFile::handles() {

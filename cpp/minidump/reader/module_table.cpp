@@ -34,11 +34,11 @@ void append_bytes(std::string& out, std::span<const std::byte> bytes, const char
 
 // A GUID as symbol servers write it: its first three fields as numbers, the rest as bytes. What the
 // bytes lack of it is zero.
-void append_guid(std::string& out, std::span<const std::byte> guid) {
+void append_guid(std::string& out, std::span<const std::byte> guid, const char* alphabet) {
     const auto raw = take<std::array<std::byte, 16>>(guid);
     const std::byte ordered[] = {raw[3], raw[2], raw[1], raw[0], raw[5], raw[4], raw[7], raw[6]};
-    append_bytes(out, ordered, kUpper);
-    append_bytes(out, std::span(raw).subspan(8), kUpper);
+    append_bytes(out, ordered, alphabet);
+    append_bytes(out, std::span(raw).subspan(8), alphabet);
 }
 
 // The id of the debug file, empty where the record has none that is known.
@@ -46,10 +46,10 @@ void append_debug_id(std::string& out, std::span<const std::byte> record) {
     const auto signature = take<std::uint32_t>(record);
     const auto body = record.subspan(std::min<std::size_t>(4, record.size()));
     if (signature == raw::kCvSignatureElf && !body.empty()) {
-        append_guid(out, body.first(std::min<std::size_t>(16, body.size())));
+        append_guid(out, body.first(std::min<std::size_t>(16, body.size())), kUpper);
         out += '0';
     } else if (signature == raw::kCvSignaturePdb70 && body.size() >= 20) {
-        append_guid(out, body);
+        append_guid(out, body, kUpper);
         append_number(out, take<std::uint32_t>(body, 16), 1, kLower);
     } else if (signature == raw::kCvSignaturePdb20 && body.size() >= 12) {
         append_number(out, take<std::uint32_t>(body, 4), 8, kUpper);
@@ -59,12 +59,14 @@ void append_debug_id(std::string& out, std::span<const std::byte> record) {
 
 }  // namespace
 
-std::shared_ptr<const ModuleTable> read_modules(Source& source) {
+std::shared_ptr<const ModuleTable> read_modules(Source& source, const SystemInfo& system) {
     auto table = std::make_shared<ModuleTable>();
     const StreamEntry* const stream = source.directory.find(raw::ModuleListStream);
     if (stream == nullptr) return table;
     const List list = source.counted_list(*stream, sizeof(raw::MINIDUMP_MODULE), "ModuleList");
     table->reserve(list.count);
+    constexpr std::uint32_t kMacOs = 0x8101, kIos = 0x8102;
+    const bool is_apple = system.platform_id == kMacOs || system.platform_id == kIos;
     std::size_t row = 0;
     std::string text;
     source.each<raw::MINIDUMP_MODULE>(list, [&](const raw::MINIDUMP_MODULE& entry) {
@@ -88,9 +90,14 @@ std::shared_ptr<const ModuleTable> read_modules(Source& source) {
         text.clear();
         if (take<std::uint32_t>(record) == raw::kCvSignatureElf && record.size() > 4) {
             append_bytes(text, record.subspan(4), kLower);
-        } else if (entry.TimeDateStamp != 0) {
+        } else if (is_apple && record.size() >= 20) {
+            // The UUID of a Mach-O image; its time is no part of the id.
+            append_guid(text, record.subspan(4), kLower);
+        } else if (entry.TimeDateStamp != 0 && !is_apple) {
             append_number(text, entry.TimeDateStamp, 8, kUpper);
             append_number(text, entry.SizeOfImage, 1, kLower);
+        }
+        if (entry.TimeDateStamp != 0) {
             table->timestamp.set(row, entry.TimeDateStamp);
             table->checksum.set(row, entry.CheckSum);
         }

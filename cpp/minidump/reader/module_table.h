@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "minidump/contents.h"
 #include "minidump/reader/source.h"
 
 namespace snapcore::minidump {
 
-std::shared_ptr<const ModuleTable> read_modules(Source& source);
+std::shared_ptr<const ModuleTable> read_modules(Source& source, const SystemInfo& system);
 
 struct UnloadedModule {
     std::uint64_t base = 0;

@@ -14,6 +14,7 @@ import pytest
 import udmp_parser
 from minidump.minidumpfile import MinidumpFile
 from support import ROOT
+from symbolic.minidump import ProcessState
 
 import snapcore
 
@@ -139,6 +140,44 @@ def test_minidump_agrees_on_ours(facts, tmp_path, parse, preset):
     snapcore.dump(facts.pid, tmp_path / "a.dmp", preset)
     with snapcore.open(tmp_path / "a.dmp", strict=True) as file:
         agrees_with_minidump(file, parse(tmp_path / "a.dmp"))
+
+
+def ids(text: str | None) -> str:
+    """An id without hyphens, in lower case."""
+    return (text or "").replace("-", "").lower()
+
+
+def agree_on_ids(path) -> None:
+    """Breakpad's processor and we look for the same files on a symbol server."""
+    with snapcore.open(path) as file:
+        modules = file.modules()
+        ours = {
+            base: (ids(debug_id), ids(code_id))
+            for base, debug_id, code_id in zip(
+                modules["base"].tolist(), modules["debug_id"], modules["code_id"], strict=True
+            )
+        }
+        apple = file.system().platform in ("macOS", "iOS")
+    theirs = list(ProcessState.from_minidump(str(path)).modules())
+    assert theirs
+    for module in theirs:
+        debug_id, code_id = ours[module.addr]
+        # An age of 0 is left out there.
+        assert ids(str(module.debug_id or "")) in (debug_id, debug_id.removesuffix("0"))
+        if apple:
+            assert code_id == debug_id[:32]
+        else:
+            assert code_id == ids(module.code_id)
+
+
+@pytest.mark.parametrize("path", [p for p in CORPUS if p.name in KNOWN], ids=lambda p: p.name)
+def test_ids_are_those_of_symbol_servers(path):
+    agree_on_ids(path)
+
+
+def test_ids_of_ours(facts, tmp_path):
+    snapcore.dump(facts.pid, tmp_path / "a.dmp")
+    agree_on_ids(tmp_path / "a.dmp")
 
 
 def agrees_with_udmp(file: snapcore.DumpFile, other: udmp_parser.UserDumpParser) -> None:
