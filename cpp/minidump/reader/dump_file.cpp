@@ -66,7 +66,7 @@ std::string guid_text(std::span<const std::byte> guid) {
 
 std::string narrow_text(std::span<const std::byte> utf16) {
     std::u16string text(utf16.size() / 2, u'\0');
-    std::memcpy(text.data(), utf16.data(), text.size() * 2);
+    if (!text.empty()) std::memcpy(text.data(), utf16.data(), text.size() * 2);
     return utf16_to_utf8(text);
 }
 
@@ -196,29 +196,36 @@ void DumpFile::read_process() {
     }
 }
 
-std::shared_ptr<const ThreadTable> DumpFile::threads() {
-    const std::lock_guard lock(mutex_);
-    if (threads_) return threads_;
-    auto table = std::make_shared<ThreadTable>();
-    Pieces pieces(input_);
-
+// Of ThreadList, else of ThreadExList.
+std::vector<raw::MINIDUMP_THREAD> DumpFile::thread_entries() {
     std::vector<raw::MINIDUMP_THREAD> entries;
-    const StreamEntry* list = directory_.find(raw::ThreadListStream);
-    if (list != nullptr) {
+    if (const auto* const list = directory_.find(raw::ThreadListStream)) {
         const ListBytes bytes =
             read_list(input_, *list, sizeof(raw::MINIDUMP_THREAD), "ThreadList", findings_);
-        entries.resize(bytes.count);
-        std::memcpy(entries.data(), bytes.bytes.data(), bytes.count * sizeof entries[0]);
-    } else if ((list = directory_.find(raw::ThreadExListStream)) != nullptr) {
+        entries.reserve(bytes.count);
+        for (std::size_t i = 0; i < bytes.count; ++i) {
+            entries.push_back(bytes.at<raw::MINIDUMP_THREAD>(i));
+        }
+    } else if (const auto* const wide = directory_.find(raw::ThreadExListStream)) {
         const ListBytes bytes =
-            read_list(input_, *list, sizeof(raw::MINIDUMP_THREAD_EX), "ThreadExList", findings_);
+            read_list(input_, *wide, sizeof(raw::MINIDUMP_THREAD_EX), "ThreadExList", findings_);
+        entries.reserve(bytes.count);
         for (std::size_t i = 0; i < bytes.count; ++i) {
             entries.push_back(bytes.at<raw::MINIDUMP_THREAD_EX>(i).Thread);
         }
     } else {
         findings_.add("no_threads", "the file has no ThreadList stream", raw::ThreadListStream);
     }
+    return entries;
+}
 
+std::shared_ptr<const ThreadTable> DumpFile::threads() {
+    const std::lock_guard lock(mutex_);
+    if (threads_) return threads_;
+    auto table = std::make_shared<ThreadTable>();
+    Pieces pieces(input_);
+
+    const std::vector<raw::MINIDUMP_THREAD> entries = thread_entries();
     std::unordered_map<std::uint32_t, std::size_t> infos;
     SizedList info_list;
     if (const auto* const stream = directory_.find(raw::ThreadInfoListStream)) {
@@ -244,7 +251,7 @@ std::shared_ptr<const ThreadTable> DumpFile::threads() {
         names.reserve(bytes.count);
         for (std::size_t i = 0; i < bytes.count; ++i) {
             const auto entry = bytes.at<raw::MINIDUMP_THREAD_NAME>(i);
-            names.emplace(entry.ThreadId, entry.RvaOfThreadName);
+            names.emplace(entry.ThreadId, std::uint64_t{entry.RvaOfThreadName});
         }
     }
 
@@ -298,14 +305,11 @@ std::shared_ptr<const ContextTable> DumpFile::contexts() {
     auto table = std::make_shared<ContextTable>();
     table->architecture = system_.architecture;
     table->context_size = context_size(system_.architecture);
-    const StreamEntry* const list = directory_.find(raw::ThreadListStream);
-    if (list == nullptr) return contexts_ = std::move(table);
-    const ListBytes entries =
-        read_list(input_, *list, sizeof(raw::MINIDUMP_THREAD), "ThreadList", findings_);
+    const std::vector<raw::MINIDUMP_THREAD> entries = thread_entries();
     Pieces pieces(input_);
-    table->records.resize(entries.count * table->stride());
-    for (std::size_t row = 0; row < entries.count; ++row) {
-        const auto entry = entries.at<raw::MINIDUMP_THREAD>(row);
+    table->records.resize(entries.size() * table->stride());
+    for (std::size_t row = 0; row < entries.size(); ++row) {
+        const raw::MINIDUMP_THREAD& entry = entries[row];
         const std::span record(table->records.data() + row * table->stride(), table->context_size);
         const auto bytes =
             pieces.view(entry.ThreadContext.Rva,

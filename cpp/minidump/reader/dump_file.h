@@ -66,6 +66,7 @@ private:
 
     void read_system();
     void read_process();
+    std::vector<raw::MINIDUMP_THREAD> thread_entries();
     std::string string_at(Pieces& pieces, std::uint64_t rva) const;
 
     Input input_;

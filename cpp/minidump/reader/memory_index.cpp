@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace snapcore::minidump {
 namespace {
@@ -103,6 +104,19 @@ void MemoryIndex::add_private_ranges(const Input& input,
 }
 
 void MemoryIndex::settle(Findings& findings) {
+    std::uint64_t beyond = 0;
+    for (FileRange& range : ranges_) {
+        const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() - range.address;
+        if (range.size <= most) continue;
+        ++beyond;
+        range.size = most;
+        range.present = std::min(range.present, most);
+    }
+    if (beyond != 0) {
+        findings.add("memory_beyond_addresses",
+                     std::to_string(beyond) + " ranges of memory reach beyond the address space",
+                     beyond);
+    }
     std::erase_if(ranges_, [](const FileRange& range) { return range.size == 0; });
     const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
     if (!std::is_sorted(ranges_.begin(), ranges_.end(), by_address)) {
