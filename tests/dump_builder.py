@@ -382,7 +382,9 @@ class Handle:
 class DumpBuilder:
     """Lays out a file. Attributes may be changed before build(), to make it wrong on purpose."""
 
-    def __init__(self, *, flags: int = 0, time: int = 1_700_000_000) -> None:
+    def __init__(
+        self, *, flags: int = 0, time: int = 1_700_000_000, start: int = HEADER.itemsize
+    ) -> None:
         self.header: dict[str, int] = {
             "signature": 0x504D444D,
             "version": 0xA793,
@@ -394,12 +396,18 @@ class DumpBuilder:
         #: Offsets of words that count something, point somewhere or are a size, with their widths.
         self.words: list[tuple[int, int]] = []
         self._pieces: list[bytes] = []
-        self._end = HEADER.itemsize
+        self._start = self._end = start
+        self._overwritten: list[tuple[int, str, int]] = []
         self._strings: dict[str, int] = {}
         self._contexts: dict[bytes, tuple[int, int]] = {}
         self._memory64: tuple[int, list[tuple[int, bytes | int]]] | None = None
 
     # --- Placing
+
+    @property
+    def end(self) -> int:
+        """Where something of a structure's alignment would be placed next."""
+        return self._end + -self._end % 4
 
     def place(self, *parts: bytes | np.ndarray[Any, Any], align: int = 4) -> int:
         """Bytes and structures one after the other; returns their offset in the file."""
@@ -851,34 +859,47 @@ class DumpBuilder:
 
     # --- The file
 
-    def _head(self) -> tuple[bytes, bytes, int]:
-        """Header, what follows it up to the memory, and where that begins."""
-        pieces, end = list(self._pieces), self._end
-        gap = -end % 4
-        directory_rva = end + gap
+    def overwrite(self, type: int, offset: int, format: str, value: int) -> DumpBuilder:
+        """Put a number of that format (of `struct`) into the newest stream of a type, in the end."""
+        at = next(d[2] for d in reversed(self.directory) if d[0] == type)
+        self._overwritten.append((at + offset, format, value))
+        return self
+
+    def body(self, memory_at: int | None = None) -> bytes:
+        """All that was placed; a Memory64List says that its bytes lie there, or right behind."""
+        body = bytearray(b"".join(self._pieces))
+        if self._memory64 is not None:
+            at = self._end if memory_at is None else memory_at
+            struct.pack_into("<Q", body, self._memory64[0] - self._start, at)
+        for at, form, value in self._overwritten:
+            struct.pack_into("<" + form, body, at - self._start, value)
+        return bytes(body)
+
+    def memory_bytes(self) -> bytes:
+        """What Memory64List describes; a hole as zeros."""
+        return b"".join(bytes(data) for _, data in (self._memory64 or (0, []))[1])
+
+    def _head(self) -> tuple[bytes, int]:
+        """All but the bytes of Memory64List, and where they begin."""
         directory = records(
             DIRECTORY_ENTRY,
             [dict(zip(("type", "size", "rva"), d, strict=True)) for d in self.directory],
-        )
-        pieces += [b"\0" * gap, directory.tobytes()]
-        end = directory_rva + directory.nbytes
-        if self._memory64 is not None:
-            pieces.append(b"\0" * (-end % 16))
-            end += -end % 16
+        ).tobytes()
+        directory_rva = self.end
+        end = directory_rva + len(directory)
+        end += -end % 16
         values = {
             "stream_count": len(self.directory),
             "directory_rva": directory_rva,
             **self.header,
         }
-        body = bytearray(b"".join(pieces))
-        if self._memory64 is not None:
-            struct.pack_into("<Q", body, self._memory64[0] - HEADER.itemsize, end)
-        return record(HEADER, **values).tobytes(), bytes(body), end
+        head = record(HEADER, **values).tobytes().ljust(self._start, b"\0") + self.body(end)
+        head = head.ljust(directory_rva, b"\0") + directory
+        return (head, len(head)) if self._memory64 is None else (head.ljust(end, b"\0"), end)
 
     def all_words(self) -> list[tuple[int, int]]:
         """`words`, and those of header and directory."""
-        at = self._head()[0]
-        (directory_rva,) = struct.unpack_from("<I", at, 12)
+        directory_rva = self.end
         entries = [
             (directory_rva + 12 * i + 4 * part, 4)
             for i in range(len(self.directory))
@@ -887,17 +908,13 @@ class DumpBuilder:
         return [(8, 4), (12, 4), *entries, *self.words]
 
     def build(self) -> bytes:
-        header, body, _ = self._head()
-        parts = [header, body]
-        for _, data in self._memory64[1] if self._memory64 is not None else ():
-            parts.append(bytes(data))  # a number is that many zeros
-        return b"".join(parts)
+        return self._head()[0] + self.memory_bytes()
 
     def write(self, path: Path | str) -> Path:
         """The same file; holes take no space where the file system has holes."""
-        header, body, end = self._head()
+        head, end = self._head()
         with Path(path).open("wb") as file:
-            file.write(header + body)
+            file.write(head)
             for _, data in self._memory64[1] if self._memory64 is not None else ():
                 if isinstance(data, int):
                     end += data
