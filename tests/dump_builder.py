@@ -31,7 +31,7 @@ LINUX_MAPS, LINUX_DSO_DEBUG = 0x47670009, 0x4767000A
 CRASHPAD_INFO = 0x43500001
 MOZ_MACOS_CRASH_INFO, MOZ_MACOS_BOOT_ARGS = 0x4D7A0001, 0x4D7A0002
 MOZ_LINUX_LIMITS, MOZ_SOFT_ERRORS = 0x4D7A0003, 0x4D7A0004
-SNAPCORE_RANGES, SNAPCORE_TOKEN = 0x534E5001, 0x534E5002
+SNAPCORE_RANGES, SNAPCORE_TOKEN, SNAPCORE_COLUMNS = 0x534E5001, 0x534E5002, 0x534E5003
 USER_STREAM = 0x10000
 
 X86, ARM, AMD64, ARM64, ARM64_OLD = 0, 5, 9, 12, 0x8003
@@ -213,6 +213,9 @@ MACOS_CRASH_INFO = layout(
 )
 MACOS_CRASH_RECORD = layout(40, ("stream_type version thread dialog_mode abort_cause", "<u8"))
 MACOS_BOOT_ARGS = layout(12, ("stream_type", "<u4"), ("text_rva", "<u8"))
+SNAPCORE_COLUMN = layout(
+    72, ("table type", "<u4"), ("name", "S32"), ("rows values valid texts", "<u8")
+)
 # Breakpad's form of r_debug has natural alignment, minidump-writer's is packed.
 DSO_DEBUG = layout(40, ("version map_rva count pad", "<u4"), ("brk base dynamic", "<u8"))
 DSO_DEBUG_PACKED = layout(36, ("version map_rva count", "<u4"), ("brk base dynamic", "<u8"))
@@ -382,7 +385,9 @@ class Handle:
 class DumpBuilder:
     """Lays out a file. Attributes may be changed before build(), to make it wrong on purpose."""
 
-    def __init__(self, *, flags: int = 0, time: int = 1_700_000_000) -> None:
+    def __init__(
+        self, *, flags: int = 0, time: int = 1_700_000_000, start: int = HEADER.itemsize
+    ) -> None:
         self.header: dict[str, int] = {
             "signature": 0x504D444D,
             "version": 0xA793,
@@ -394,12 +399,18 @@ class DumpBuilder:
         #: Offsets of words that count something, point somewhere or are a size, with their widths.
         self.words: list[tuple[int, int]] = []
         self._pieces: list[bytes] = []
-        self._end = HEADER.itemsize
+        self._start = self._end = start
+        self._overwritten: list[tuple[int, str, int]] = []
         self._strings: dict[str, int] = {}
         self._contexts: dict[bytes, tuple[int, int]] = {}
         self._memory64: tuple[int, list[tuple[int, bytes | int]]] | None = None
 
     # --- Placing
+
+    @property
+    def end(self) -> int:
+        """Where something of a structure's alignment would be placed next."""
+        return self._end + -self._end % 4
 
     def place(self, *parts: bytes | np.ndarray[Any, Any], align: int = 4) -> int:
         """Bytes and structures one after the other; returns their offset in the file."""
@@ -579,6 +590,33 @@ class DumpBuilder:
         return self._sized_list(SNAPCORE_RANGES, LIST_HEADER64, records(RANGE, rows))
 
     # --- Handles
+
+    def snapcore_columns(
+        self, columns: Iterable[tuple[int, int, str, int, bytes, bytes, bytes]]
+    ) -> DumpBuilder:
+        """Columns of snapcore's own: table, type, name, rows, values, mask, texts (with their ends)."""
+        made = list(columns)
+        end = 16 + SNAPCORE_COLUMN.itemsize * len(made)
+        entries, data = [], b""
+        for table, type_, name, rows, *parts in made:
+            places = []
+            for part in parts:
+                places.append(end + len(data) if part else 0)
+                data += part.ljust(-(-len(part) // 8) * 8, b"\0")
+            entries.append(
+                record(
+                    SNAPCORE_COLUMN,
+                    table=table,
+                    type=type_,
+                    name=name.encode(),
+                    rows=rows,
+                    values=places[0],
+                    valid=places[1],
+                    texts=places[2],
+                )
+            )
+        head = struct.pack("<IIQ", 16, SNAPCORE_COLUMN.itemsize, len(made))
+        return self.stream(SNAPCORE_COLUMNS, head, *(e.tobytes() for e in entries), data)
 
     def handle_information(self, chain: Sequence[tuple[int, bytes]], last_next: int = 0) -> int:
         """Offset of a chain of MINIDUMP_HANDLE_OBJECT_INFORMATION; its last link points to `last_next`."""
@@ -851,34 +889,47 @@ class DumpBuilder:
 
     # --- The file
 
-    def _head(self) -> tuple[bytes, bytes, int]:
-        """Header, what follows it up to the memory, and where that begins."""
-        pieces, end = list(self._pieces), self._end
-        gap = -end % 4
-        directory_rva = end + gap
+    def overwrite(self, type: int, offset: int, format: str, value: int) -> DumpBuilder:
+        """Put a number of that format (of `struct`) into the newest stream of a type, in the end."""
+        at = next(d[2] for d in reversed(self.directory) if d[0] == type)
+        self._overwritten.append((at + offset, format, value))
+        return self
+
+    def body(self, memory_at: int | None = None) -> bytes:
+        """All that was placed; a Memory64List says that its bytes lie there, or right behind."""
+        body = bytearray(b"".join(self._pieces))
+        if self._memory64 is not None:
+            at = self._end if memory_at is None else memory_at
+            struct.pack_into("<Q", body, self._memory64[0] - self._start, at)
+        for at, form, value in self._overwritten:
+            struct.pack_into("<" + form, body, at - self._start, value)
+        return bytes(body)
+
+    def memory_bytes(self) -> bytes:
+        """What Memory64List describes; a hole as zeros."""
+        return b"".join(bytes(data) for _, data in (self._memory64 or (0, []))[1])
+
+    def _head(self) -> tuple[bytes, int]:
+        """All but the bytes of Memory64List, and where they begin."""
         directory = records(
             DIRECTORY_ENTRY,
             [dict(zip(("type", "size", "rva"), d, strict=True)) for d in self.directory],
-        )
-        pieces += [b"\0" * gap, directory.tobytes()]
-        end = directory_rva + directory.nbytes
-        if self._memory64 is not None:
-            pieces.append(b"\0" * (-end % 16))
-            end += -end % 16
+        ).tobytes()
+        directory_rva = self.end
+        end = directory_rva + len(directory)
+        end += -end % 16
         values = {
             "stream_count": len(self.directory),
             "directory_rva": directory_rva,
             **self.header,
         }
-        body = bytearray(b"".join(pieces))
-        if self._memory64 is not None:
-            struct.pack_into("<Q", body, self._memory64[0] - HEADER.itemsize, end)
-        return record(HEADER, **values).tobytes(), bytes(body), end
+        head = record(HEADER, **values).tobytes().ljust(self._start, b"\0") + self.body(end)
+        head = head.ljust(directory_rva, b"\0") + directory
+        return (head, len(head)) if self._memory64 is None else (head.ljust(end, b"\0"), end)
 
     def all_words(self) -> list[tuple[int, int]]:
         """`words`, and those of header and directory."""
-        at = self._head()[0]
-        (directory_rva,) = struct.unpack_from("<I", at, 12)
+        directory_rva = self.end
         entries = [
             (directory_rva + 12 * i + 4 * part, 4)
             for i in range(len(self.directory))
@@ -887,17 +938,13 @@ class DumpBuilder:
         return [(8, 4), (12, 4), *entries, *self.words]
 
     def build(self) -> bytes:
-        header, body, _ = self._head()
-        parts = [header, body]
-        for _, data in self._memory64[1] if self._memory64 is not None else ():
-            parts.append(bytes(data))  # a number is that many zeros
-        return b"".join(parts)
+        return self._head()[0] + self.memory_bytes()
 
     def write(self, path: Path | str) -> Path:
         """The same file; holes take no space where the file system has holes."""
-        header, body, end = self._head()
+        head, end = self._head()
         with Path(path).open("wb") as file:
-            file.write(header + body)
+            file.write(head)
             for _, data in self._memory64[1] if self._memory64 is not None else ():
                 if isinstance(data, int):
                     end += data
@@ -1115,6 +1162,13 @@ def everything() -> DumpBuilder:
         .macos_crash_info([({"thread": 1}, [b"/usr/lib/a.dylib", b"abort()", b"", b"", b""])])
         .macos_boot_args("-v")
         .stream(SNAPCORE_TOKEN, b"uid:\t0\n")
+        .snapcore_columns(
+            [
+                (1, 0x104, "tid", 3, struct.pack("<3I", 10, 11, 12), b"", b""),
+                (1, 0x204, "base_priority", 3, struct.pack("<3i", 5, 0, -5), b"\1\0\1", b""),
+                (1, 0x404, "state", 3, struct.pack("<3i", 0, -1, 1), b"", struct.pack("<4Q", 2, 0, 1, 2) + b"SR"),
+            ]
+        )
         .stream(USER_STREAM, b"of some writer's own")
     )  # fmt: skip
     module = dump.crashpad_module(

@@ -89,6 +89,12 @@ T take(std::span<const std::byte> bytes, std::size_t offset = 0) {
     return value;
 }
 
+// A member of a packed structure by value: a reference to it may not be aligned.
+template <class T>
+T copied(T value) {
+    return value;
+}
+
 // A fixed array of UTF-16 up to its NUL.
 template <std::size_t kUnits>
 std::string fixed_text(const char16_t (&units)[kUnits]) {

@@ -114,16 +114,16 @@ ProcessInfo read_process(Source& source, const SystemInfo& system) {
     constexpr std::size_t kFirstCounters = 80;
     if (const auto info = source.head<raw::MINIDUMP_PROCESS_VM_COUNTERS_2>(
             raw::ProcessVmCountersStream, kFirstCounters)) {
-        process.page_faults = info->PageFaultCount;
-        process.peak_working_set_size = info->PeakWorkingSetSize;
-        process.working_set_size = info->WorkingSetSize;
+        process.page_faults = copied(info->PageFaultCount);
+        process.peak_working_set_size = copied(info->PeakWorkingSetSize);
+        process.working_set_size = copied(info->WorkingSetSize);
         if (info->Revision >= 2) {
-            process.peak_virtual_size = info->PeakVirtualSize;
-            process.virtual_size = info->VirtualSize;
-            process.private_usage = info->PrivateUsage;
-            process.shared_usage = info->SharedCommitUsage;
+            process.peak_virtual_size = copied(info->PeakVirtualSize);
+            process.virtual_size = copied(info->VirtualSize);
+            process.private_usage = copied(info->PrivateUsage);
+            process.shared_usage = copied(info->SharedCommitUsage);
         } else {
-            process.private_usage = info->PeakVirtualSize;  // where PrivateUsage lay
+            process.private_usage = copied(info->PeakVirtualSize);  // where PrivateUsage lay
         }
         if (system.platform_id == kPlatformLinux) {
             // Linux has no pools; what is private and not present is swapped out.
@@ -131,12 +131,12 @@ ProcessInfo read_process(Source& source, const SystemInfo& system) {
                 process.pagefile_usage = info->PrivateUsage - info->PrivateWorkingSetSize;
             }
         } else {
-            process.quota_peak_paged_pool_usage = info->QuotaPeakPagedPoolUsage;
-            process.quota_paged_pool_usage = info->QuotaPagedPoolUsage;
-            process.quota_peak_non_paged_pool_usage = info->QuotaPeakNonPagedPoolUsage;
-            process.quota_non_paged_pool_usage = info->QuotaNonPagedPoolUsage;
-            process.pagefile_usage = info->PagefileUsage;
-            process.peak_pagefile_usage = info->PeakPagefileUsage;
+            process.quota_peak_paged_pool_usage = copied(info->QuotaPeakPagedPoolUsage);
+            process.quota_paged_pool_usage = copied(info->QuotaPagedPoolUsage);
+            process.quota_peak_non_paged_pool_usage = copied(info->QuotaPeakNonPagedPoolUsage);
+            process.quota_non_paged_pool_usage = copied(info->QuotaNonPagedPoolUsage);
+            process.pagefile_usage = copied(info->PagefileUsage);
+            process.peak_pagefile_usage = copied(info->PeakPagefileUsage);
         }
     }
     add_unfiled(source, process);
@@ -195,7 +195,7 @@ std::optional<MiscInfo> read_misc(Source& source) {
     }
     if (has(sizeof *whole, 0)) {
         const raw::XSTATE_CONFIG_FEATURE_MSC_INFO& xstate = whole->XStateData;
-        out.xstate_features = xstate.EnabledFeatures;
+        out.xstate_features = copied(xstate.EnabledFeatures);
         out.xstate_size = xstate.ContextSize;
         for (std::uint32_t i = 0; i < 64; ++i) {
             if ((xstate.EnabledFeatures >> i & 1) == 0) continue;
@@ -225,10 +225,10 @@ std::optional<SystemMemoryFacts> read_system_memory(Source& source) {
     out.file_cache = info->FileCacheInfo.CurrentSize;
     out.peak_file_cache = info->FileCacheInfo.PeakSize;
     if ((info->Flags & raw::MINIDUMP_SYSMEMINFO1_BASICPERF) != 0) {
-        out.available = info->BasicPerfInfo.AvailablePages;
-        out.committed = info->BasicPerfInfo.CommittedPages;
-        out.commit_limit = info->BasicPerfInfo.CommitLimit;
-        out.peak_commitment = info->BasicPerfInfo.PeakCommitment;
+        out.available = copied(info->BasicPerfInfo.AvailablePages);
+        out.committed = copied(info->BasicPerfInfo.CommittedPages);
+        out.commit_limit = copied(info->BasicPerfInfo.CommitLimit);
+        out.peak_commitment = copied(info->BasicPerfInfo.PeakCommitment);
     }
     return out;
 }

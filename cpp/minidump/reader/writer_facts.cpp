@@ -180,10 +180,10 @@ std::vector<MacCrashInfo> read_mac_crash_info(Source& source) {
         MacCrashInfo one;
         one.version = record.Version;
         if (record.Version >= 4 && start >= 32) {
-            one.thread = record.Thread;
-            one.dialog_mode = record.DialogMode;
+            one.thread = copied(record.Thread);
+            one.dialog_mode = copied(record.DialogMode);
         }
-        if (record.Version >= 5 && start >= 40) one.abort_cause = record.AbortCause;
+        if (record.Version >= 5 && start >= 40) one.abort_cause = copied(record.AbortCause);
         std::string_view left(reinterpret_cast<const char*>(bytes.data()) + start,
                               bytes.size() - start);
         while (!left.empty() && one.texts.size() < kMostTextsOfRecord) {
