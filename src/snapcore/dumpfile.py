@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapcore import _core
+from snapcore import _core, memory_search
 from snapcore.dumpfacts import (
     BreakpadInfo,
     CrashpadInfo,
@@ -72,7 +71,6 @@ _HANDLE_OPERATION = np.dtype(
         ("return_addresses", "<u8", (32,)),
     ]
 )
-_CHUNK = 1 << 20
 _LINUX_TEXTS = {
     "cpuinfo": 0x47670003,
     "status": 0x47670004,
@@ -83,13 +81,6 @@ _LINUX_TEXTS = {
     "limits": 0x4D7A0003,
 }
 _SOFT_ERRORS = 0x4D7A0004
-
-
-def _texts(
-    pattern: re.Pattern[bytes], start: int, data: bytes, codec: str
-) -> Iterator[tuple[int, str]]:
-    for match in pattern.finditer(data):
-        yield start + match.start(), match[0].decode(codec)
 
 
 class DumpFile:
@@ -309,27 +300,7 @@ class DumpFile:
         tuple of int and bytes
             Address and bytes; pieces of one range touch.
         """
-        file = self._file()
-        size = _CHUNK if size is None else size
-        if size < 1:
-            message = f"size must be positive, not {size}"
-            raise ValueError(message)
-        for address, length in self.memory_ranges()[["address", "present"]].tolist():
-            for at in range(0, length, size):
-                data = file.read(address + at, min(size, length - at))
-                if data:
-                    yield address + at, data
-
-    def _overlapping(self, overlap: int) -> Iterator[tuple[int, bytes, int]]:
-        """Pieces with the end of the one before, where they touch, and how many bytes that is."""
-        tail, end = b"", -1
-        for address, data in self.chunks():
-            if address != end:
-                tail = b""
-            joined = tail + data
-            yield address - len(tail), joined, len(tail)
-            tail = joined[-overlap:] if overlap else b""
-            end = address + len(data)
+        return memory_search.chunks(self, size)
 
     def find(self, pattern: bytes, *, limit: int | None = None) -> NDArray[np.uint64]:
         """Addresses where some bytes occur in memory.
@@ -346,18 +317,7 @@ class DumpFile:
         ndarray of u8, shape (n,)
             Ascending; occurrences may overlap.
         """
-        if not pattern:
-            message = "the pattern is empty"
-            raise ValueError(message)
-        found: list[int] = []
-        for address, data, _ in self._overlapping(len(pattern) - 1):
-            at = data.find(pattern)
-            while at >= 0:
-                found.append(address + at)
-                if limit is not None and len(found) >= limit:
-                    return np.array(found, dtype=np.uint64)
-                at = data.find(pattern, at + 1)
-        return np.array(found, dtype=np.uint64)
+        return memory_search.find(self, pattern, limit)
 
     def strings(self, min_length: int = 6, *, encoding: str = "ascii") -> Iterator[tuple[int, str]]:
         """Printable texts in memory.
@@ -374,34 +334,7 @@ class DumpFile:
         tuple of int and str
             Address and text. A text longer than 4,096 characters comes in pieces.
         """
-        longest = 4096
-        if min_length < 1 or min_length > longest:
-            message = f"min_length must be between 1 and {longest}, not {min_length}"
-            raise ValueError(message)
-        forms = {"ascii": (rb"[\x20-\x7e\t]", 1), "utf-16": (rb"(?:[\x20-\x7e\t]\0)", 2)}
-        if encoding not in forms:
-            message = f"encoding must be one of {', '.join(forms)}, not {encoding!r}"
-            raise ValueError(message)
-        character, width = forms[encoding]
-        codec = "ascii" if width == 1 else "utf-16-le"
-        text = re.compile(character + b"{%d,%d}" % (min_length, longest))
-        # What reaches the end of a piece, half a character included, may go on in the next one.
-        unfinished = re.compile(character + b"{1,%d}.{0,%d}$" % (longest, width - 1), re.DOTALL)
-        start, rest = 0, b""
-        for address, data in self.chunks():
-            if start + len(rest) != address:
-                yield from _texts(text, start, rest, codec)
-                rest = b""
-            start = address - len(rest)
-            joined = rest + data
-            tail = unfinished.search(joined)
-            end = len(joined) if tail is None else tail.start()
-            yield from _texts(text, start, joined[:end], codec)
-            start, rest = start + end, joined[end:]
-            if len(rest) > longest * width:
-                yield from _texts(text, start, rest[: longest * width], codec)
-                start, rest = start + longest * width, rest[longest * width :]
-        yield from _texts(text, start, rest, codec)
+        return memory_search.strings(self, min_length, encoding)
 
     def streams(self) -> tuple[Stream, ...]:
         """Directory of the file, in its order.

@@ -11,7 +11,7 @@ from dump_files import everything
 from support import WINDOWS
 
 import snapcore
-from snapcore import DumpFormatError, dumpfile
+from snapcore import DumpFormatError, memory_search
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_pieces_do_not_matter(small, monkeypatch, encoding):
         texts = list(file.strings(4, encoding=encoding))
         found = file.find(b"\0\0\0").tolist()
         for size in (1, 2, 3, 61):
-            monkeypatch.setattr(dumpfile, "_CHUNK", size)
+            monkeypatch.setattr(memory_search, "_CHUNK", size)
             assert list(file.strings(4, encoding=encoding)) == texts
             if size > 2:
                 assert file.find(b"\0\0\0").tolist() == found
