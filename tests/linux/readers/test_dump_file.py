@@ -9,6 +9,7 @@ import struct
 import subprocess
 from pathlib import Path
 
+import dump_builder
 import numpy as np
 import pytest
 import udmp_parser
@@ -260,3 +261,23 @@ def test_memory_that_begins_inside_its_own_list(tmp_path, short):
     with snapcore.open(path) as file:
         assert file.read(0x1000, 5) == b"first"
         assert file.read(0x9000, 6) == b"second"
+
+
+def bytes_read() -> int:
+    facts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(facts["rchar"])
+
+
+def test_opening_and_tables_read_only_what_they_need(tmp_path):
+    path = dump_builder.sparse(5 << 30, ranges=200).write(tmp_path / "large.dmp")
+    itself = bytes_read()
+    itself = bytes_read() - itself
+    before = bytes_read()
+    with snapcore.open(path) as file:
+        opened = bytes_read() - before - itself
+        for table in (file.threads(), file.modules(), file.regions(), file.memory_ranges()):
+            assert len(table) or table.name == "modules"
+        tables = bytes_read() - before - 2 * itself
+    # A block of the file, and then a few.
+    assert opened <= 64 << 10
+    assert tables <= 256 << 10
