@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -66,7 +67,8 @@ def contexts_from(native: dict[str, Any]) -> NDArray[np.void]:
 def process_from(raw: dict[str, Any]) -> Process:
     for name, value in raw.items():
         if isinstance(value, bytes):
-            raw[name] = os.fsdecode(value)
+            # As os.fsdecode() on Linux; on Windows that refuses what a dump file of Linux may hold.
+            raw[name] = value.decode(sys.getfilesystemencoding(), "surrogateescape")
     return Process(**raw)
 
 
