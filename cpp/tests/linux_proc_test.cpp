@@ -180,7 +180,7 @@ public:
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override {
         if (address >= bytes_.size()) return 0;
         const std::size_t n = std::min(out.size(), bytes_.size() - address);
-        std::memcpy(out.data(), bytes_.data() + address, n);
+        if (n != 0) std::memcpy(out.data(), bytes_.data() + address, n);
         return n;
     }
 

@@ -185,9 +185,11 @@ TEST_CASE("writer: threads, names, and a thread without registers") {
     const auto names = w.stream(raw::ThreadNamesStream);
     CHECK(names.DataSize == 4 + 2 * 12);
     const auto name = w.file.at<raw::MINIDUMP_THREAD_NAME>(names.Rva + 4);
-    CHECK(w.text(static_cast<raw::RVA>(name.RvaOfThreadName)) == "same name");
-    CHECK(w.file.at<raw::MINIDUMP_THREAD_NAME>(names.Rva + 16).RvaOfThreadName ==
-          name.RvaOfThreadName);
+    // By value: CHECK takes references, which a packed member may not be aligned for.
+    const raw::RVA64 where = name.RvaOfThreadName;
+    CHECK(w.text(static_cast<raw::RVA>(where)) == "same name");
+    CHECK(raw::RVA64{w.file.at<raw::MINIDUMP_THREAD_NAME>(names.Rva + 16).RvaOfThreadName} ==
+          where);
 
     const auto infos = w.stream(raw::ThreadInfoListStream);
     CHECK(infos.DataSize == 12 + 2 * 64);
@@ -284,12 +286,12 @@ TEST_CASE("writer: paths, object names, counters") {
     CHECK(handle.ObjectNameRva == 0);
     const auto counters =
         w.file.at<raw::MINIDUMP_PROCESS_VM_COUNTERS_2>(w.stream(raw::ProcessVmCountersStream).Rva);
-    CHECK(counters.WorkingSetSize == 0x5000);
+    CHECK(std::uint64_t{counters.WorkingSetSize} == 0x5000);
     CHECK(counters.PageFaultCount == 7);
     const auto memory =
         w.file.at<raw::MINIDUMP_SYSTEM_MEMORY_INFO_1>(w.stream(raw::SystemMemoryInfoStream).Rva);
     CHECK(memory.BasicInfo.NumberOfPhysicalPages == 8);
-    CHECK(memory.BasicPerfInfo.CommitLimit == 16);
+    CHECK(std::uint64_t{memory.BasicPerfInfo.CommitLimit} == 16);
 }
 
 TEST_CASE("writer: a stream of a user must not be one of ours") {

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import dump_builder
+import numpy as np
 import pytest
 from dump_files import everything
 from hypothesis import HealthCheck, given, settings
@@ -130,3 +131,75 @@ def test_any_bytes(tmp_path, body, head):
         everything(path, strict=False)
     except DumpFormatError:
         assert not head or len(body) < 24
+
+
+def overlapping_texts(what: str, rows: int = 4_000) -> dump_builder.DumpBuilder:
+    """A small file in which every row has a long text, most of it other rows' text as well."""
+    builder = dump_builder.DumpBuilder().system_info().thread_list([])
+    # Each unit of it may be a length.
+    units = np.random.default_rng(1).integers(0x7000, 0x7FFF, 40_000 + rows, dtype="<u2")
+    offsets = builder.place(units.tobytes()) + 2 * np.arange(rows)
+    count = dump_builder.record(dump_builder.COUNT, count=rows)
+    if what == "handles":
+        table = np.zeros(rows, dump_builder.HANDLE)
+        table["object_name_rva"] = offsets
+        head = dump_builder.record(
+            dump_builder.HANDLE_HEADER, header_size=16, entry_size=32, count=rows
+        )
+        builder.stream(dump_builder.HANDLE_DATA, head, table)
+    elif what == "unloaded modules":
+        table = np.zeros(rows, dump_builder.UNLOADED_MODULE)
+        table["name_rva"] = offsets
+        head = dump_builder.record(
+            dump_builder.LIST_HEADER, header_size=12, entry_size=24, count=rows
+        )
+        builder.stream(dump_builder.UNLOADED_MODULE_LIST, head, table)
+    elif what == "build ids":
+        table = np.zeros(rows, dump_builder.MODULE)
+        table["cv_rva"] = builder.place(dump_builder.cv_bpel(bytes(32_768)))
+        table["cv_size"] = 32_768 - np.arange(rows)
+        builder.stream(dump_builder.MODULE_LIST, count, table)
+    elif what == "annotations":
+        table = np.zeros(rows, dump_builder.STRING_PAIR)
+        table["key_rva"] = table["value_rva"] = builder.utf8_string("x" * 65_536)
+        size, rva = builder.location(count, table)
+        head = dump_builder.record(
+            dump_builder.CRASHPAD, version=1, annotations_size=size, annotations_rva=rva
+        )
+        builder.stream(dump_builder.CRASHPAD_INFO, head)
+    elif what == "shared objects":
+        table = np.zeros(rows, dump_builder.LINK_MAP)
+        table["name_rva"] = offsets
+        at = builder.place(table)
+        head = dump_builder.record(dump_builder.DSO_DEBUG, version=1, map_rva=at, count=rows)
+        builder.stream(dump_builder.LINUX_DSO_DEBUG, head)
+    return builder
+
+
+@pytest.mark.parametrize(
+    "what", ["handles", "unloaded modules", "build ids", "annotations", "shared objects"]
+)
+def test_texts_that_overlap_are_not_many_times_the_file(what, tmp_path):
+    path = overlapping_texts(what).write(tmp_path / "overlapping.dmp")
+    assert path.stat().st_size < 1 << 20
+    with bounded(seconds=20, growth=256 << 20):
+        everything(path, strict=False)
+        with snapcore.open(path) as file:
+            for ask in (file.modules, file.unloaded_modules, file.crashpad, file.dso_debug):
+                ask()
+            if what == "handles":
+                file.handles()
+            assert "texts_overlap" in {d.code for d in file.diagnostics}
+    with pytest.raises(DumpFormatError, match="texts of the file"):
+        everything(path, strict=True)
+
+
+def test_texts_that_rows_share_are_all_read(tmp_path):
+    names = [f"{i % 50:04}" + "n" * 200 for i in range(20_000)]
+    handles = [dump_builder.Handle(4 * i, "File", name) for i, name in enumerate(names)]
+    builder = dump_builder.DumpBuilder().system_info().thread_list([]).handle_data(handles)
+    path = builder.write(tmp_path / "shared.dmp")
+    with snapcore.open(path, strict=True) as file:
+        for _ in range(1000):
+            file.unloaded_modules()
+        assert list(file.handles()["object_name"]) == names

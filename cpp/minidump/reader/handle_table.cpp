@@ -59,6 +59,7 @@ std::shared_ptr<const HandleTable> read_handles(Source& source, const SystemInfo
         throw Error::invalid_argument(
             "the file holds no handles; dump with MiniDumpType.WITH_HANDLE_DATA");
     }
+    source.begin_texts();
     auto table = std::make_shared<HandleTable>();
     table->reserve(list->count);
     Names types(source, table->type_name), names(source, table->object_name);

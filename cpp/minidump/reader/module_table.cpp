@@ -60,6 +60,7 @@ void append_debug_id(std::string& out, std::span<const std::byte> record) {
 }  // namespace
 
 std::shared_ptr<const ModuleTable> read_modules(Source& source, const SystemInfo& system) {
+    source.begin_texts();
     auto table = std::make_shared<ModuleTable>();
     const StreamEntry* const stream = source.directory.find(raw::ModuleListStream);
     if (stream == nullptr) return table;
@@ -89,7 +90,7 @@ std::shared_ptr<const ModuleTable> read_modules(Source& source, const SystemInfo
         if (!text.empty()) table->debug_id.set(row, table->debug_id.code_of(text));
         text.clear();
         if (take<std::uint32_t>(record) == raw::kCvSignatureElf && record.size() > 4) {
-            append_bytes(text, record.subspan(4), kLower);
+            if (source.spend(record.size())) append_bytes(text, record.subspan(4), kLower);
         } else if (is_apple && record.size() >= 20) {
             // The UUID of a Mach-O image; its time is no part of the id.
             append_guid(text, record.subspan(4), kLower);
@@ -109,6 +110,7 @@ std::shared_ptr<const ModuleTable> read_modules(Source& source, const SystemInfo
 }
 
 std::vector<UnloadedModule> read_unloaded_modules(Source& source) {
+    source.begin_texts();
     std::vector<UnloadedModule> out;
     const StreamEntry* const stream = source.directory.find(raw::UnloadedModuleListStream);
     const auto header = source.head<raw::MINIDUMP_UNLOADED_MODULE_LIST>(

@@ -15,7 +15,28 @@ constexpr std::uint64_t kLargestEntry = 64 * 1024;
 }  // namespace
 
 Source::Source(std::unique_ptr<InputFile> file, bool strict)
-    : input(std::move(file)), findings(strict), pieces(input), directory(input, pieces, findings) {}
+    : input(std::move(file)), findings(strict), pieces(input), directory(input, pieces, findings) {
+    begin_texts();
+}
+
+void Source::begin_texts() {
+    // Texts that many rows share may be read for each of them.
+    constexpr std::uint64_t kAlways = 16 << 20, kMost = 1 << 30, kShared = 16;
+    texts_left_ = std::min(kMost, kAlways + kShared * std::min(input.size(), kMost));
+}
+
+bool Source::spend(std::size_t bytes) {
+    if (bytes <= texts_left_) {
+        texts_left_ -= bytes;
+        return true;
+    }
+    if (texts_left_ != 0) {
+        texts_left_ = 0;
+        findings.add("texts_overlap",
+                     "the texts of the file are many times as long as the file; some are left out");
+    }
+    return false;
+}
 
 std::optional<std::vector<std::byte>> Source::stream(std::uint32_t type) const {
     const StreamEntry* const entry = directory.find(type);
@@ -31,16 +52,23 @@ std::optional<std::string> Source::text(std::uint32_t type) const {
     return out;
 }
 
+std::size_t Source::length_at(std::uint64_t offset, std::uint32_t said) const {
+    return static_cast<std::size_t>(
+        input.available(offset, std::min<std::size_t>(said, kLongestString)));
+}
+
 std::string_view Source::string_at(std::uint64_t rva) {
     if (rva == 0) return {};
     const auto rest = pieces.rest_of_block(rva);
     if (rest.size() < 4) {
         const auto size = pieces.get<std::uint32_t>(rva);
         if (!size) return {};
-        text_ = utf16_to_utf8(pieces.view(rva + 4, std::min<std::size_t>(*size, kLongestString)));
+        if (!spend(length_at(rva + 4, *size))) return {};
+        text_ = utf16_to_utf8(pieces.view(rva + 4, length_at(rva + 4, *size)));
         return text_;
     }
-    const auto size = std::min<std::size_t>(take<std::uint32_t>(rest), kLongestString);
+    const std::size_t size = length_at(rva + 4, take<std::uint32_t>(rest));
+    if (!spend(size)) return {};
     text_.clear();
     append_utf16(text_,
                  size <= rest.size() - 4 ? rest.subspan(4, size) : pieces.view(rva + 4, size));
@@ -50,7 +78,8 @@ std::string_view Source::string_at(std::uint64_t rva) {
 std::string Source::utf8_at(std::uint64_t rva) {
     const auto size = rva == 0 ? std::nullopt : pieces.get<std::uint32_t>(rva);
     if (!size) return {};
-    const auto bytes = pieces.view(rva + 4, std::min<std::size_t>(*size, kLongestString));
+    if (!spend(length_at(rva + 4, *size))) return {};
+    const auto bytes = pieces.view(rva + 4, length_at(rva + 4, *size));
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

@@ -44,6 +44,12 @@ struct Source {
     template <class T>
     std::optional<T> head(std::uint32_t type, std::size_t least);
 
+    // Texts and records may lie over each other, so that a small file could hold any amount of
+    // them. What one question reads of them has an end, which is set anew where it begins.
+    void begin_texts();
+    // Whether so many bytes more may be read of them; a finding where not.
+    bool spend(std::size_t bytes);
+
     // MINIDUMP_STRING; empty where there is none. Valid until the next call.
     std::string_view string_at(std::uint64_t rva);
     // A text of Crashpad, which is UTF-8.
@@ -71,9 +77,12 @@ struct Source {
     const std::vector<MapsLine>& maps();
 
 private:
+    // Of a text that says its length, as much as the file has and a text may have.
+    std::size_t length_at(std::uint64_t offset, std::uint32_t said) const;
     void say_truncated(std::uint32_t type, const char* name, std::uint64_t said, std::size_t whole);
     void say_shrunk(std::uint32_t type);
 
+    std::uint64_t texts_left_ = 0;
     std::string text_;  // of string_at()
     std::string maps_text_;
     std::optional<std::vector<MapsLine>> maps_;

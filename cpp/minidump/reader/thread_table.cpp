@@ -152,6 +152,7 @@ ContextExtension extension_of(std::uint32_t tid) {
 
 std::shared_ptr<const ThreadTable> read_threads(Source& source, const SystemInfo& system) {
     const auto pid = read_pid(source);
+    source.begin_texts();
     auto table = std::make_shared<ThreadTable>();
     const std::vector<raw::MINIDUMP_THREAD> entries = thread_entries(source);
     auto infos = thread_infos(source);

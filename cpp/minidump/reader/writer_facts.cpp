@@ -146,6 +146,7 @@ std::optional<CrashpadFacts> read_crashpad(Source& source) {
     const auto info =
         source.head<raw::CRASHPAD_INFO>(raw::CrashpadInfo, sizeof(raw::CRASHPAD_INFO));
     if (!info) return std::nullopt;
+    source.begin_texts();
     CrashpadReader reader(source);
     CrashpadFacts out;
     out.version = info->Version;
@@ -200,6 +201,7 @@ std::optional<std::string> read_mac_boot_arguments(Source& source) {
     const auto info =
         source.head<raw::MAC_BOOTARGS>(raw::MozMacosBootargs, sizeof(raw::MAC_BOOTARGS));
     if (!info) return std::nullopt;
+    source.begin_texts();
     return std::string(source.string_at(info->BootArgs));
 }
 
@@ -226,6 +228,7 @@ std::optional<DsoDebug> read_dso_debug(Source& source) {
     if (!bytes || bytes->size() < kPacked) return std::nullopt;
     const bool natural = bytes->size() >= kNatural && (bytes->size() - kNatural) % kDynamic == 0;
     const std::size_t words = natural ? 16 : 12;
+    source.begin_texts();
     DsoDebug out;
     out.version = take<std::uint32_t>(*bytes, 0);
     const auto map_rva = take<std::uint32_t>(*bytes, 4);
