@@ -34,6 +34,17 @@ void bind_system(py::module_& module) {
         },
         py::arg("peers"),
         "Columns and diagnostics.");
+    module.def(
+        "system_threads",
+        [] {
+            Diagnostics diagnostics;
+            const auto table = [&] {
+                const py::gil_scoped_release release;
+                return read_system_threads(diagnostics);
+            }();
+            return py::make_tuple(columns_of(table), to_python(diagnostics));
+        },
+        "Columns and diagnostics.");
 }
 
 }  // namespace snapcore::bindings

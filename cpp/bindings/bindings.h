@@ -41,6 +41,7 @@ extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const Region
 extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const ModuleTable>);
 extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const AuxiliaryPageTable>);
 extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const SystemHandleTable>);
+extern template std::unique_ptr<Columns> columns_of(std::shared_ptr<const SystemThreadTable>);
 
 pybind11::dict contexts_of(const std::shared_ptr<const ContextTable>& table);
 

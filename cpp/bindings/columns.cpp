@@ -128,6 +128,7 @@ template std::unique_ptr<Columns> columns_of(std::shared_ptr<const RegionTable>)
 template std::unique_ptr<Columns> columns_of(std::shared_ptr<const ModuleTable>);
 template std::unique_ptr<Columns> columns_of(std::shared_ptr<const AuxiliaryPageTable>);
 template std::unique_ptr<Columns> columns_of(std::shared_ptr<const SystemHandleTable>);
+template std::unique_ptr<Columns> columns_of(std::shared_ptr<const SystemThreadTable>);
 
 void bind_columns(py::module_& module) {
     py::class_<Strings>(module, "Strings")

@@ -2,12 +2,17 @@
 //
 // clang-format off
 // call                        | purpose                          | can block on
-// getdents64 /proc            | process ids                      | nothing
+// getdents64 /proc, /proc/PID/task | process and thread ids      | nothing
 // readlinkat exe, read comm   | names                            | nothing
 // what descriptors.h lists    | the descriptors of each process  | see there
+// read task/TID/stat          | facts of a thread                | nothing
+// sched_getaffinity           | its processors                   | nothing
 // clang-format on
 #include <cerrno>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "linux/descriptors.h"
@@ -23,44 +28,32 @@ std::string base_name(std::string path) {
     return path.substr(path.rfind('/') + 1);
 }
 
-}  // namespace
-
-std::vector<ProcessEntry> list_processes() {
-    std::vector<ProcessEntry> out;
-    for (const std::uint32_t pid : linux_os::list_process_ids()) {
-        try {
-            const UniqueDescriptor directory = linux_os::open_process_directory(pid);
-            std::string comm = linux_os::try_read_text(directory.get(), "comm");
-            if (!comm.empty() && comm.back() == '\n') comm.pop_back();
-            const std::string executable =
-                base_name(linux_os::try_read_link(directory.get(), "exe"));
-            out.push_back({pid, executable.empty() ? comm : executable, comm});
-        } catch (const Error& error) {
-            // /proc with hidepid=1 names processes that it does not open.
-            const bool closed = error.kind() == ErrorKind::kAccessDenied;
-            if (error.kind() != ErrorKind::kProcessGone && !closed) throw;
-        }
-    }
-    return out;
+std::string short_name_of(int process_directory) {
+    std::string comm = linux_os::try_read_text(process_directory, "comm");
+    if (!comm.empty() && comm.back() == '\n') comm.pop_back();
+    return comm;
 }
 
-std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnostics& diagnostics) {
-    auto table = std::make_shared<SystemHandleTable>();
-    linux_os::DescriptorDetail detail;
-    detail.peers = peers;
-    linux_os::DescriptorReader reader(detail);
+// Nothing where neither can be read.
+std::string name_of(int process_directory) {
+    std::string name = base_name(linux_os::try_read_link(process_directory, "exe"));
+    return name.empty() ? short_name_of(process_directory) : name;
+}
+
+std::optional<std::string> known(std::string text) {
+    return text.empty() ? std::nullopt : std::optional<std::string>(std::move(text));
+}
+
+// Calls `f` with the id and the open directory of each process. One that has ended, or belongs to
+// somebody else, is no reason to lose the others; returns how many of these refused.
+template <class F>
+std::uint64_t for_each_process(F&& f) {
     std::uint64_t refused = 0;
     for (const std::uint32_t pid : linux_os::list_process_ids()) {
         try {
             const UniqueDescriptor directory = linux_os::open_process_directory(pid);
-            bool complete = false;
-            const auto links = linux_os::list_descriptors(
-                directory.get(), static_cast<std::size_t>(-1), &complete);
-            reader.read(directory.get(), pid, links, table->rows(), [&](const HandleRow& row) {
-                table->append(SystemHandleRow{row, pid});
-            });
+            f(pid, directory.get());
         } catch (const Error& error) {
-            // One that has ended, or belongs to somebody else, is no reason to lose the others.
             const bool gone = error.kind() == ErrorKind::kProcessGone || error.code() == ENOENT;
             if (error.kind() == ErrorKind::kAccessDenied) {
                 ++refused;
@@ -69,9 +62,60 @@ std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnos
             }
         }
     }
+    return refused;
+}
+
+}  // namespace
+
+std::vector<ProcessEntry> list_processes() {
+    std::vector<ProcessEntry> out;
+    for_each_process([&](std::uint32_t pid, int directory) {
+        // /proc with hidepid=1 names processes that it does not open.
+        out.push_back({pid, name_of(directory), short_name_of(directory)});
+    });
+    return out;
+}
+
+std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnostics& diagnostics) {
+    auto table = std::make_shared<SystemHandleTable>();
+    linux_os::DescriptorDetail detail;
+    detail.peers = peers;
+    linux_os::DescriptorReader reader(detail);
+    const std::uint64_t refused = for_each_process([&](std::uint32_t pid, int directory) {
+        bool complete = false;
+        const auto links =
+            linux_os::list_descriptors(directory, static_cast<std::size_t>(-1), &complete);
+        if (links.empty()) return;
+        const auto name = known(name_of(directory));
+        reader.read(directory, pid, links, table->rows(), [&](const HandleRow& row) {
+            table->append(SystemHandleRow{row, pid, name});
+        });
+    });
     reader.resolve_peers(*table);
     linux_os::note_processes_refused(refused, diagnostics);
     linux_os::note_seals_refused(reader.seals_refused(), diagnostics);
+    return table;
+}
+
+std::shared_ptr<const SystemThreadTable> read_system_threads(Diagnostics& diagnostics) {
+    auto table = std::make_shared<SystemThreadTable>();
+    const std::uint64_t refused = for_each_process([&](std::uint32_t pid, int directory) {
+        const auto name = known(name_of(directory));
+        for (const std::uint32_t tid : linux_os::list_tasks(directory)) {
+            if (const auto row = linux_os::thread_row(directory, pid, tid))
+                table->append(SystemThreadRow{*row, name});
+        }
+    });
+    if (refused != 0) {
+        diagnostics.push_back(
+            {Severity::kInfo,
+             "processes_refused",
+             std::to_string(refused) + " process(es) do not let this user see their threads",
+             "open",
+             ErrorDomain::kErrno,
+             EACCES,
+             refused});
+    }
     return table;
 }
 

@@ -80,4 +80,7 @@ std::vector<ProcessEntry> list_processes();
 // other ends are looked for in every process, not in the same alone.
 std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnostics& diagnostics);
 
+// The threads of every process that this user may see; processes that refuse are counted.
+std::shared_ptr<const SystemThreadTable> read_system_threads(Diagnostics& diagnostics);
+
 }  // namespace snapcore

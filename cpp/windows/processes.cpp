@@ -4,6 +4,7 @@
 // call                                              | purpose                                | can block on
 // CreateToolhelp32Snapshot                          | process ids and names                  | nothing
 // NtQuerySystemInformation SystemExtendedHandleInformation | every handle of the system      | nothing
+// NtQuerySystemInformation SystemExtendedProcessInformation | every process and thread       | nothing
 // DuplicateHandle, NtQueryObject (basic, type)      | facts of one handle                    | nothing
 // NtQueryObject (name)                              | its name                               | a synchronous pipe or device, for ever: on a thread of its own
 // clang-format on
@@ -15,9 +16,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <unordered_map>
 
@@ -34,7 +38,7 @@ namespace windows_os {
 namespace {
 
 constexpr LONG kLengthMismatch = static_cast<LONG>(0xc0000004);
-constexpr int kExtendedHandles = 64;
+constexpr LONG kInvalidClass = static_cast<LONG>(0xc0000003);
 constexpr int kObjectBasic = 0, kObjectName = 1, kObjectType = 2;
 
 struct SystemHandle {
@@ -65,32 +69,45 @@ struct UnicodeString {
 using QuerySystem = LONG(WINAPI*)(int, void*, ULONG, ULONG*);
 using QueryObject = LONG(WINAPI*)(HANDLE, int, void*, ULONG, ULONG*);
 
-std::vector<SystemHandle> all_handles() {
+// The whole answer to one class of questions; empty where this system does not know the class.
+std::vector<std::byte> query_system(raw::SystemInformationClass what) {
     auto* const query = as<QuerySystem>(ntdll_function("NtQuerySystemInformation"));
     std::vector<std::byte> buffer(1 << 20);
     for (;;) {
         ULONG needed = 0;
-        const LONG status =
-            query(kExtendedHandles, buffer.data(), static_cast<ULONG>(buffer.size()), &needed);
+        const LONG status = query(
+            static_cast<int>(what), buffer.data(), static_cast<ULONG>(buffer.size()), &needed);
         if (status == kLengthMismatch) {
-            // The number grows while it is asked for.
+            // The answer grows while it is asked for.
             buffer.resize(std::max<std::size_t>(buffer.size() * 2, needed + (1 << 16)));
             continue;
         }
+        if (status == kInvalidClass) return {};
         if (status < 0) {
             throw Error(ErrorKind::kOther,
                         ErrorDomain::kNtStatus,
                         static_cast<std::uint32_t>(status),
                         "NtQuerySystemInformation");
         }
-        ULONG_PTR count = 0;
-        std::memcpy(&count, buffer.data(), sizeof count);
-        constexpr std::size_t kHeader = 2 * sizeof(ULONG_PTR);
-        count = std::min<ULONG_PTR>(count, (buffer.size() - kHeader) / sizeof(SystemHandle));
-        std::vector<SystemHandle> out(count);
-        std::memcpy(out.data(), buffer.data() + kHeader, count * sizeof(SystemHandle));
-        return out;
+        return buffer;
     }
+}
+
+std::vector<SystemHandle> all_handles() {
+    const std::vector<std::byte> buffer = query_system(raw::kSystemExtendedHandles);
+    ULONG_PTR count = 0;
+    constexpr std::size_t kHeader = 2 * sizeof(ULONG_PTR);
+    if (buffer.size() < kHeader) {
+        throw Error(ErrorKind::kUnsupported,
+                    ErrorDomain::kNtStatus,
+                    static_cast<std::uint32_t>(kInvalidClass),
+                    "NtQuerySystemInformation");
+    }
+    std::memcpy(&count, buffer.data(), sizeof count);
+    count = std::min<ULONG_PTR>(count, (buffer.size() - kHeader) / sizeof(SystemHandle));
+    std::vector<SystemHandle> out(count);
+    std::memcpy(out.data(), buffer.data() + kHeader, count * sizeof(SystemHandle));
+    return out;
 }
 
 std::string text_from(const std::vector<std::byte>& buffer) {
@@ -178,6 +195,21 @@ private:
     std::uint64_t given_up_ = 0;
 };
 
+// The names of processes by their ids.
+class ProcessNames {
+public:
+    ProcessNames() {
+        for (ProcessEntry& process : list_processes()) names_[process.pid] = process.name;
+    }
+    std::optional<std::string> of(std::uint32_t pid) const {
+        const auto found = names_.find(pid);
+        return found == names_.end() ? std::nullopt : std::optional<std::string>(found->second);
+    }
+
+private:
+    std::unordered_map<std::uint32_t, std::string> names_;
+};
+
 class Collector {
 public:
     explicit Collector(SystemHandleTable& table)
@@ -186,6 +218,7 @@ public:
     void add(const SystemHandle& entry) {
         SystemHandleRow row;
         row.pid = static_cast<std::uint32_t>(entry.pid);
+        row.process_name = process_names_.of(*row.pid);
         row.handle = entry.handle;
         row.granted_access = entry.access;
         row.attributes = entry.attributes;
@@ -275,9 +308,80 @@ private:
     QueryObject query_;
     std::map<std::uint32_t, UniqueHandle> processes_;
     std::map<USHORT, std::string> types_;
+    ProcessNames process_names_;
     NameResolver names_;
     std::uint64_t refused_ = 0;
 };
+
+// By KTHREAD_STATE.
+constexpr const char* kThreadStates[] = {"Initialized",
+                                         "Ready",
+                                         "Running",
+                                         "Standby",
+                                         "Terminated",
+                                         "Waiting",
+                                         "Transition",
+                                         "DeferredReady",
+                                         "GateWait",
+                                         "WaitingForProcessInSwap"};
+
+raw::FILETIME file_time(std::uint64_t ticks) {
+    return {static_cast<std::uint32_t>(ticks), static_cast<std::uint32_t>(ticks >> 32)};
+}
+
+std::optional<std::uint64_t> known_address(Pointer address) {
+    return address == 0 ? std::nullopt : std::optional<std::uint64_t>(address);
+}
+
+using SystemThread = raw::SYSTEM_THREAD_INFORMATION<Pointer>;
+using ExtendedThread = raw::SYSTEM_EXTENDED_THREAD_INFORMATION<Pointer>;
+using SystemProcess = raw::SYSTEM_PROCESS_INFORMATION<Pointer>;
+
+void fill(SystemThreadRow& row, const SystemThread& thread) {
+    row.tid = static_cast<std::uint32_t>(thread.UniqueThread);
+    row.pid = static_cast<std::uint32_t>(thread.UniqueProcess);
+    row.flags = ThreadFlags::NONE;
+    if (thread.ThreadState < std::size(kThreadStates))
+        row.state = kThreadStates[thread.ThreadState];
+    row.priority = thread.Priority;
+    row.base_priority = thread.BasePriority;
+    row.created_at_ns = time_of(file_time(thread.CreateTime));
+    row.kernel_time_ns = duration_of(file_time(thread.KernelTime));
+    row.user_time_ns = duration_of(file_time(thread.UserTime));
+    row.start_address = known_address(thread.StartAddress);
+}
+
+void fill(SystemThreadRow& row, const ExtendedThread& thread) {
+    fill(row, thread.ThreadInfo);
+    if (thread.Win32StartAddress != 0) row.start_address = thread.Win32StartAddress;
+    row.teb = known_address(thread.TebBase);
+    // The limits are the kernel stack's.
+}
+
+template <class Thread>
+void append_threads(const std::vector<std::byte>& buffer, SystemThreadTable& table) {
+    const std::int64_t now = wall_clock_ns();
+    for (std::size_t at = 0; at + sizeof(SystemProcess) <= buffer.size();) {
+        SystemProcess process;
+        std::memcpy(&process, buffer.data() + at, sizeof process);
+        const std::size_t room = (buffer.size() - at - sizeof process) / sizeof(Thread);
+        const std::size_t count = std::min<std::size_t>(process.NumberOfThreads, room);
+        const std::string name = text_of(process.ImageName.Buffer, process.ImageName.Length);
+        // Process 0 is what processors do that have nothing to do.
+        for (std::size_t i = 0; i < count && process.UniqueProcessId != 0; ++i) {
+            Thread thread;
+            std::memcpy(
+                &thread, buffer.data() + at + sizeof process + i * sizeof thread, sizeof thread);
+            SystemThreadRow row;
+            if (!name.empty()) row.process_name = name;
+            fill(row, thread);
+            row.captured_at_ns = now;
+            table.append(row);
+        }
+        if (process.NextEntryOffset == 0) return;
+        at += process.NextEntryOffset;
+    }
+}
 
 }  // namespace
 }  // namespace windows_os
@@ -328,6 +432,18 @@ std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnos
     if (peers) {
         diagnostics.push_back(
             {Severity::kInfo, "peers_unknown", kPeersUnknown, "", ErrorDomain::kNone, 0, 0});
+    }
+    return table;
+}
+
+std::shared_ptr<const SystemThreadTable> read_system_threads(Diagnostics&) {
+    using namespace windows_os;
+    auto table = std::make_shared<SystemThreadTable>();
+    const std::vector<std::byte> extended = query_system(raw::kSystemExtendedProcesses);
+    if (!extended.empty()) {
+        append_threads<ExtendedThread>(extended, *table);
+    } else {
+        append_threads<SystemThread>(query_system(raw::kSystemProcesses), *table);
     }
     return table;
 }

@@ -240,6 +240,85 @@ struct PSS_THREAD_ENTRY {
     Pointer ContextRecord;
 };
 
+// --- winternl.h and what it leaves out: NtQuerySystemInformation returns an NTSTATUS.
+
+enum SystemInformationClass : std::uint32_t {
+    kSystemProcesses = 5,
+    kSystemExtendedProcesses = 57,
+    kSystemExtendedHandles = 64,
+};
+
+template <class Pointer>
+struct UNICODE_STRING {
+    std::uint16_t Length;  // bytes
+    std::uint16_t MaximumLength;
+    Pointer Buffer;  // no NUL
+};
+
+// Times in 100 ns, CreateTime since 1601.
+template <class Pointer>
+struct SYSTEM_THREAD_INFORMATION {
+    std::uint64_t KernelTime;
+    std::uint64_t UserTime;
+    std::uint64_t CreateTime;
+    std::uint32_t WaitTime;
+    Pointer StartAddress;
+    Pointer UniqueProcess;
+    Pointer UniqueThread;
+    std::int32_t Priority;
+    std::int32_t BasePriority;
+    std::uint32_t ContextSwitches;
+    std::uint32_t ThreadState;  // KTHREAD_STATE
+    std::uint32_t WaitReason;
+};
+
+template <class Pointer>
+struct SYSTEM_EXTENDED_THREAD_INFORMATION {
+    SYSTEM_THREAD_INFORMATION<Pointer> ThreadInfo;
+    Pointer StackBase;
+    Pointer StackLimit;
+    Pointer Win32StartAddress;
+    Pointer TebBase;
+    Pointer Reserved2;
+    Pointer Reserved3;
+    Pointer Reserved4;
+};
+
+// Followed by its threads.
+template <class Pointer>
+struct SYSTEM_PROCESS_INFORMATION {
+    std::uint32_t NextEntryOffset;  // 0 in the last one
+    std::uint32_t NumberOfThreads;
+    std::uint64_t WorkingSetPrivateSize;
+    std::uint32_t HardFaultCount;
+    std::uint32_t NumberOfThreadsHighWatermark;
+    std::uint64_t CycleTime;
+    std::uint64_t CreateTime;
+    std::uint64_t UserTime;
+    std::uint64_t KernelTime;
+    UNICODE_STRING<Pointer> ImageName;
+    std::int32_t BasePriority;
+    Pointer UniqueProcessId;
+    Pointer InheritedFromUniqueProcessId;
+    std::uint32_t HandleCount;
+    std::uint32_t SessionId;
+    Pointer UniqueProcessKey;
+    Pointer PeakVirtualSize;
+    Pointer VirtualSize;
+    std::uint32_t PageFaultCount;
+    Pointer PeakWorkingSetSize;
+    Pointer WorkingSetSize;
+    Pointer QuotaPeakPagedPoolUsage;
+    Pointer QuotaPagedPoolUsage;
+    Pointer QuotaPeakNonPagedPoolUsage;
+    Pointer QuotaNonPagedPoolUsage;
+    Pointer PagefileUsage;
+    Pointer PeakPagefileUsage;
+    Pointer PrivatePageCount;
+    std::uint64_t OperationCounts[3];
+    std::uint64_t TransferCounts[3];
+};
+
 // --- minidumpapiset.h: everything is packed to 4.
 
 enum CallbackType : std::uint32_t {

@@ -7,6 +7,7 @@ import logging
 from importlib.metadata import version
 
 from snapcore import _core
+from snapcore.difference import Difference, DifferenceCount, diff
 from snapcore.dumpfacts import (
     BreakpadAssertion,
     BreakpadInfo,
@@ -26,7 +27,15 @@ from snapcore.dumpfacts import (
     UnloadedModule,
 )
 from snapcore.dumpfile import DumpFile, open
-from snapcore.dumping import DumpResult, capture, dump, handles, system_handles, threads
+from snapcore.dumping import (
+    DumpResult,
+    capture,
+    dump,
+    handles,
+    system_handles,
+    system_threads,
+    threads,
+)
 from snapcore.errors import (
     AccessDenied,
     DumpFormatError,
@@ -47,6 +56,7 @@ from snapcore.flags import (
     ProcessFlags,
     ThreadFlags,
 )
+from snapcore.growth import Growth, Leaks, leaks
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
@@ -62,14 +72,18 @@ __all__ = [
     "CrashpadInfo",
     "CrashpadModule",
     "Diagnostic",
+    "Difference",
+    "DifferenceCount",
     "DsoDebug",
     "DumpException",
     "DumpFile",
     "DumpFormatError",
     "DumpResult",
     "DumpSystem",
+    "Growth",
     "HandleFlags",
     "HandleInformation",
+    "Leaks",
     "LinkMapEntry",
     "MacCrashInfo",
     "MemoryState",
@@ -94,10 +108,13 @@ __all__ = [
     "UnloadedModule",
     "Unsupported",
     "capture",
+    "diff",
     "dump",
     "handles",
+    "leaks",
     "open",
     "system_handles",
+    "system_threads",
     "threads",
 ]
 

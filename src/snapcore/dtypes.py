@@ -23,6 +23,7 @@ __all__ = [
     "PROCESS",
     "REGIONS",
     "SYSTEM_HANDLES",
+    "SYSTEM_THREADS",
     "TABLES",
     "THREADS",
     "Column",
@@ -101,7 +102,14 @@ THREADS: tuple[Column, ...] = (
         "0",
         file="MINIDUMP_THREAD_INFO.DumpFlags",
     ),
-    Column("state", "str", "", "scheduler state when captured", "", "task/TID/stat field 3"),
+    Column(
+        "state",
+        "str",
+        "",
+        "scheduler state when captured",
+        "SYSTEM_THREAD_INFORMATION.ThreadState, of system_threads() alone",
+        "task/TID/stat field 3",
+    ),
     Column(
         "exit_status",
         "u4",
@@ -818,10 +826,22 @@ AUXILIARY_PAGES: tuple[Column, ...] = (
     ),
 )
 
+_PROCESS_NAME = Column(
+    "process_name",
+    "str",
+    "",
+    "name of that process's executable, without its folder",
+    "SYSTEM_PROCESS_INFORMATION.ImageName",
+    "/proc/PID/exe, else comm",
+)
+
 SYSTEM_HANDLES: tuple[Column, ...] = (
-    Column("pid", "u4", "", "process that has the handle", "UniqueProcessId"),
+    Column("pid", "u4", "", "process that has the handle", "UniqueProcessId", "/proc"),
+    _PROCESS_NAME,
     *HANDLES,
 )
+
+SYSTEM_THREADS: tuple[Column, ...] = (_PROCESS_NAME, *THREADS)
 
 PROCESS: tuple[Column, ...] = (
     Column(
@@ -1040,6 +1060,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "modules": MODULES,
     "auxiliary_pages": AUXILIARY_PAGES,
     "system_handles": SYSTEM_HANDLES,
+    "system_threads": SYSTEM_THREADS,
 }
 
 

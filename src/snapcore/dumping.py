@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Progress = Callable[[int, int, str], object]
 
-__all__ = ["DumpResult", "capture", "dump", "handles", "system_handles", "threads"]
+__all__ = [
+    "DumpResult",
+    "capture",
+    "dump",
+    "handles",
+    "system_handles",
+    "system_threads",
+    "threads",
+]
 
 _METHODS = ("snapshot", "live", "auto")
 _PHASES = ("starting", "capturing", "writing", "finishing", "done")
@@ -359,6 +367,24 @@ def system_handles(*, peers: bool = False) -> Table:
     """
     columns, diagnostics = _core.system_handles(peers=bool(peers))
     return Table("system_handles", columns, diagnostics_from(diagnostics))
+
+
+def system_threads() -> Table:
+    """Threads of every process that this user may see.
+
+    Returns
+    -------
+    Table
+        Columns: ``snapcore.dtypes.SYSTEM_THREADS``; registers are not known, the system runs meanwhile.
+        Its ``diagnostics`` count the processes that refuse.
+
+    Notes
+    -----
+    Windows: ``NtQuerySystemInformation`` with ``SystemExtendedProcessInformation``, which does not tell
+    the names of threads, nor processors. Linux: ``/proc/PID/task``, kernel threads among them.
+    """
+    columns, diagnostics = _core.system_threads()
+    return Table("system_threads", columns, diagnostics_from(diagnostics))
 
 
 def dump(

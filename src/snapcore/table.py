@@ -263,6 +263,40 @@ class Table:
                 out[name] = values[index].item() if mask is None or mask[index] else None
         return out
 
+    def take(self, rows: Sequence[int] | Sequence[bool] | NDArray[Any]) -> Table:
+        """Some of the rows.
+
+        Parameters
+        ----------
+        rows : array_like of int or bool
+            Numbers of rows, in the order that is wanted and as often as wanted, or one bool a row.
+
+        Returns
+        -------
+        Table
+            With the same columns and diagnostics; a copy.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row, a mask has another length, or it is neither numbers nor a mask.
+        """
+        chosen = np.asarray(rows)
+        if chosen.size == 0 and chosen.dtype == np.float64:  # an empty list
+            chosen = chosen.astype(np.intp)
+        columns: list[tuple[str, NDArray[Any], Any]] = []
+        for name, values in self._items():
+            if isinstance(values, StringColumn):
+                columns.append((name, values.codes[chosen], values._raw))
+            else:
+                mask = self._valid[name]
+                columns.append((name, values[chosen], None if mask is None else mask[chosen]))
+        for _, values, extra in columns:
+            values.flags.writeable = False
+            if isinstance(extra, np.ndarray):
+                extra.flags.writeable = False
+        return Table(self.name, columns, self.diagnostics)
+
     def to_records(self) -> NDArray[Any]:
         """All columns as one structured array.
 

@@ -38,6 +38,7 @@ def test_tables_are_those_that_dtypes_declares(idle):
             name: getattr(snap, name)() for name in ("threads", "handles", "regions", "modules")
         }
         tables["system_handles"] = snapcore.system_handles()
+        tables["system_threads"] = snapcore.system_threads()
         for name, table in tables.items():
             columns = dtypes.TABLES[name]
             assert table.columns == tuple(c.name for c in columns)
@@ -126,7 +127,8 @@ def test_what_is_no_size(text):
 
 
 @pytest.mark.parametrize(
-    "command", ["dump", "info", "threads", "handles", "regions", "modules", "read"]
+    "command",
+    ["dump", "info", "threads", "handles", "regions", "modules", "read", "diff", "leaks"],
 )
 def test_help_is_the_golden_one(monkeypatch, capsys, command):
     monkeypatch.setenv("COLUMNS", "100")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
 import pytest
 
+import snapcore
 from snapcore import StringColumn, Table
 
 
@@ -78,3 +80,38 @@ def test_empty():
     assert empty.to_records().shape == (0,)
     assert empty["name"].unique() == []
     assert (empty["name"] == "x").shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("rows", "tids"),
+    [
+        ([2, 0, 0], [6, 4, 4]),
+        ([-1], [7]),
+        ([], []),
+        (np.array([True, False, False, True]), [4, 7]),
+        ([False] * 4, []),
+    ],
+)
+def test_take(table, rows, tids):
+    taken = table.take(rows)
+    assert (taken.name, taken.columns) == (table.name, table.columns)
+    assert taken["tid"].tolist() == tids
+    by_tid = {row["tid"]: row for row in map(table.row, range(4))}
+    assert [taken.row(i) for i in range(len(taken))] == [by_tid[tid] for tid in tids]
+    assert not taken["tid"].flags.writeable
+    assert not taken.valid("flags").flags.writeable
+    assert pickle.loads(pickle.dumps(taken))["tid"].tolist() == tids
+
+
+def test_take_of_a_native_table_and_its_diagnostics():
+    threads = snapcore.threads(os.getpid())
+    threads.diagnostics = ("one",)
+    first = threads.take([0])
+    assert first.row(0) == threads.row(0)
+    assert first.diagnostics == ("one",)
+
+
+@pytest.mark.parametrize("rows", [[4], [True], [True] * 5, [0.5], ["tid"]])
+def test_take_what_is_not_there(table, rows):
+    with pytest.raises(IndexError):
+        table.take(rows)

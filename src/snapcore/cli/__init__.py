@@ -9,9 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import snapcore
+from snapcore.cli.diff import DiffCommand
 from snapcore.cli.dump import DumpCommand
 from snapcore.cli.exit_codes import CommandError, ExitCode, NoSuchProcess, exit_code_of
 from snapcore.cli.info import InfoCommand
+from snapcore.cli.leaks import LeaksCommand
 from snapcore.cli.read import ReadCommand
 from snapcore.cli.streams import complain, discard, flush
 from snapcore.cli.tables import TABLE_COMMANDS
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (DumpCommand(), InfoCommand(), *TABLE_COMMANDS, ReadCommand())
+_COMMANDS = (
+    DumpCommand(),
+    InfoCommand(),
+    *TABLE_COMMANDS,
+    ReadCommand(),
+    DiffCommand(),
+    LeaksCommand(),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

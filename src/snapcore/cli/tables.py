@@ -3,20 +3,28 @@
 
 from __future__ import annotations
 
+import fnmatch
+import os
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+import snapcore
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
 from snapcore.cli.output import FORMATS, write_frame
-from snapcore.cli.streams import warn
+from snapcore.cli.streams import complain, warn
 from snapcore.cli.views import add_target, ask, identity_of, open_view
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["TABLE_COMMANDS", "TableCommand", "add_format"]
+    from snapcore import Diagnostic
+
+__all__ = ["TABLE_COMMANDS", "TableCommand", "add_format", "add_rows", "choose"]
 
 
 def add_format(parser: argparse.ArgumentParser, forms: Sequence[str]) -> None:
@@ -55,6 +63,87 @@ def _count(text: str) -> int:
 _count.__name__ = "number of rows"
 
 
+def add_rows(parser: argparse.ArgumentParser, *, by_help: str) -> None:
+    """Add what chooses rows and columns, and ``--quiet``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The subparser of a command.
+    by_help : str
+        What ``--by`` does.
+    """
+    parser.add_argument(
+        "--columns",
+        metavar="A,B,...",
+        help="columns, in this order, or 'all' (default: of a table a handy choice, else all)",
+    )
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        action="append",
+        default=[],
+        help="rows for which COLUMN=VALUE, or with != < > <= >=, or ~ for a regular expression "
+        "in the text that the table form shows; an empty VALUE is one that is not known; may be "
+        "repeated; quote it for the shell",
+    )
+    parser.add_argument("--by", metavar="COLUMN", help=by_help)
+    parser.add_argument(
+        "--sort",
+        metavar="[-]COLUMN",
+        help="order of the rows, with - descending; what is not known comes last",
+    )
+    parser.add_argument("--limit", metavar="N", type=_count, help="the first N rows alone")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no warnings")
+
+
+def choose(
+    frame: Frame, arguments: argparse.Namespace, by_default: Sequence[str], *, counted: bool
+) -> Frame:
+    """Sort, cut and choose columns of rows that ``--where`` and ``--by`` have chosen.
+
+    Parameters
+    ----------
+    frame : Frame
+        The rows.
+    arguments : argparse.Namespace
+        With what :func:`add_rows` and :func:`add_format` add.
+    by_default : sequence of str
+        Columns of the table form where none are given.
+    counted : bool
+        These are counts, which have columns of their own.
+
+    Returns
+    -------
+    Frame
+        What is to be written.
+    """
+    names: Sequence[str] = frame.names
+    if not counted and arguments.columns not in (None, "all"):
+        wanted = dict.fromkeys(name.strip() for name in arguments.columns.split(","))
+        names = frame.select(tuple(wanted)).names
+    elif not counted and arguments.columns is None and arguments.format == "table":
+        names = by_default
+    if arguments.sort is not None:
+        frame = frame.sort(arguments.sort)
+    if arguments.limit is not None:
+        frame = frame.head(arguments.limit)
+    frame = frame.select(names)
+    handy = arguments.columns is None and not counted and arguments.format == "table"
+    return frame.known() if handy else frame
+
+
+def _named(frame: Frame, glob: str) -> Frame:
+    # Windows does not distinguish case in names.
+    flags = re.IGNORECASE if os.name == "nt" else 0
+    pattern = re.compile(fnmatch.translate(glob), flags)
+
+    def matches(name: str) -> bool:
+        return any(pattern.match(text) for text in (name, name.removesuffix(" (deleted)")))
+
+    return frame.take(np.array(frame["object_name"].mapped(matches, False), dtype=np.bool_))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCommand:
     """Print one table of a process or a dump file.
@@ -71,6 +160,8 @@ class TableCommand:
         Which of them a narrow terminal does without, the first one first.
     snapshot_help : str
         What ``--snapshot`` does; empty where there is no choice.
+    of_all : str
+        Name of the function that asks every process; empty where there is none.
     """
 
     name: str
@@ -79,6 +170,7 @@ class TableCommand:
     columns: tuple[str, ...]
     droppable: tuple[str, ...] = ()
     snapshot_help: str = ""
+    of_all: str = ""
 
     def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments.
@@ -88,41 +180,28 @@ class TableCommand:
         parser : argparse.ArgumentParser
             The subparser of this command.
         """
-        add_target(parser)
+        add_target(parser, optional=bool(self.of_all))
+        if self.of_all:
+            parser.add_argument(
+                "--all", action="store_true", help="of every process that you may see"
+            )
         if self.snapshot_help:
             parser.add_argument("--snapshot", action="store_true", help=self.snapshot_help)
         if self.name == "handles":
             parser.add_argument(
+                "--name",
+                metavar="GLOB",
+                help="rows whose object_name matches, such as '*.log' or 'tcp *:443'; * matches "
+                "everything, / too",
+            )
+            parser.add_argument(
                 "--peers",
                 action="store_true",
-                help="of a process on Linux: look in every process for the other ends of pipes and "
+                help="of processes on Linux: look in every process for the other ends of pipes and "
                 "sockets (peer_pid, peer_handle)",
             )
         add_format(parser, FORMATS)
-        parser.add_argument(
-            "--columns",
-            metavar="A,B,...",
-            help="columns, in this order, or 'all' (default: of a table a handy choice, else all)",
-        )
-        parser.add_argument(
-            "--where",
-            metavar="CONDITION",
-            action="append",
-            default=[],
-            help="rows for which COLUMN=VALUE, or with != < > <= >=, or ~ for a regular expression "
-            "in the text that the table form shows; an empty VALUE is one that is not known; may be "
-            "repeated; quote it for the shell",
-        )
-        parser.add_argument(
-            "--by", metavar="COLUMN", help="count the rows by this column's values instead"
-        )
-        parser.add_argument(
-            "--sort",
-            metavar="[-]COLUMN",
-            help="order of the rows, with - descending; what is not known comes last",
-        )
-        parser.add_argument("--limit", metavar="N", type=_count, help="the first N rows alone")
-        parser.add_argument("-q", "--quiet", action="store_true", help="print no warnings")
+        add_rows(parser, by_help="count the rows by this column's values instead")
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Do it.
@@ -144,41 +223,47 @@ class TableCommand:
         if peers and getattr(arguments, "snapshot", False):
             message = "--peers are looked for in running processes: leave out --snapshot"
             raise ValueError(message)
-        with open_view(self.name, arguments, peers=peers) as view:
-            frame = Frame.from_table(ask(view, getattr(view, self.name)))
-            identity, diagnostics = identity_of(view), view.diagnostics
-        frame = self._chosen(frame, arguments)
+        frame, identity, diagnostics = self._ask(arguments, peers=peers)
+        if getattr(arguments, "name", None) is not None:
+            frame = _named(frame, arguments.name)
+        for condition in arguments.where:
+            frame = frame.where(condition)
+        if arguments.by is not None:
+            frame = frame.count_by(arguments.by)
+        of_whom = ("pid", "process_name") if getattr(arguments, "all", False) else ()
+        columns = tuple(dict.fromkeys((*of_whom, *self.columns)))
         write_frame(
-            frame,
+            choose(frame, arguments, columns, counted=arguments.by is not None),
             arguments.format,
             identity=identity,
             diagnostics=diagnostics,
             droppable=() if arguments.columns else self.droppable,
         )
+        if not arguments.quiet:
+            for diagnostic in diagnostics:
+                if diagnostic.code == "processes_refused":
+                    complain(diagnostic.message)
         return ExitCode.WARNINGS if warn(diagnostics, quiet=arguments.quiet) else ExitCode.OK
 
-    def _chosen(self, frame: Frame, arguments: argparse.Namespace) -> Frame:
-        columns = self._columns(frame, arguments)
-        for condition in arguments.where:
-            frame = frame.where(condition)
-        if arguments.by is not None:
-            frame = frame.count_by(arguments.by)
-            columns = frame.names
-        if arguments.sort is not None:
-            frame = frame.sort(arguments.sort)
-        if arguments.limit is not None:
-            frame = frame.head(arguments.limit)
-        frame = frame.select(columns)
-        by_default = arguments.columns is None and arguments.by is None
-        return frame.known() if by_default and arguments.format == "table" else frame
-
-    def _columns(self, frame: Frame, arguments: argparse.Namespace) -> Sequence[str]:
-        if arguments.columns is not None and arguments.columns != "all":
-            names = dict.fromkeys(name.strip() for name in arguments.columns.split(","))
-            return frame.select(tuple(names)).names
-        if arguments.columns is None and arguments.format == "table":
-            return self.columns
-        return frame.names
+    def _ask(
+        self, arguments: argparse.Namespace, *, peers: bool
+    ) -> tuple[Frame, dict[str, Any], tuple[Diagnostic, ...]]:
+        if not getattr(arguments, "all", False):
+            if arguments.target is None:
+                message = "give a process or a dump file, or --all"
+                raise ValueError(message)
+            with open_view(self.name, arguments, peers=peers) as view:
+                frame = Frame.from_table(ask(view, getattr(view, self.name)))
+                return frame, identity_of(view), view.diagnostics
+        if arguments.target is not None:
+            message = f"--all asks every process: leave out {arguments.target}"
+            raise ValueError(message)
+        if arguments.snapshot:
+            message = "there is no snapshot of all processes: leave out --snapshot"
+            raise ValueError(message)
+        function = getattr(snapcore, self.of_all)
+        table = function(peers=True) if peers else function()
+        return Frame.from_table(table), {"all": True}, table.diagnostics
 
 
 _LIVE = "A process is looked at while it runs on, so that the rows are not of one instant"
@@ -188,7 +273,7 @@ _CLONE = "the process stands still for about as long as a fork of it would take"
 TABLE_COMMANDS = (
     TableCommand(
         name="threads",
-        summary="list the threads of a process or a dump file",
+        summary="list the threads of a process, a dump file or the system",
         description=f"List the threads of a process or a dump file. {_LIVE} and registers are not "
         "known; --snapshot gives both.",
         columns=(
@@ -204,10 +289,11 @@ TABLE_COMMANDS = (
         ),
         droppable=("start_address", "last_syscall", "kernel_time_ns", "user_time_ns", "state"),
         snapshot_help=f"{_STOP}: registers, and all of one instant",
+        of_all="system_threads",
     ),
     TableCommand(
         name="handles",
-        summary="list the handles (descriptors) of a process or a dump file",
+        summary="list the handles (descriptors) of a process, a dump file or the system",
         description="List the handles of a process or a dump file; on Linux these are its file "
         f"descriptors. {_LIVE}; --snapshot makes them so.",
         columns=(
@@ -222,6 +308,7 @@ TABLE_COMMANDS = (
         ),
         droppable=("handle_count", "granted_access", "socket_state", "peer_handle", "peer_pid"),
         snapshot_help=f"{_STOP}: all of one instant, on Linux up to 256 descriptors",
+        of_all="system_handles",
     ),
     TableCommand(
         name="regions",

@@ -38,17 +38,20 @@ _CAPTURES = {
 _WITHOUT_STOP = frozenset({"info", "threads", "handles"})
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add the arguments that say what is asked.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         The subparser of a command.
+    optional : bool
+        The target may be left out.
     """
     parser.add_argument(
         "target",
         metavar="PID|NAME|FILE",
+        nargs="?" if optional else None,
         help="process id, name of one process, or dump file; a file is what exists, has a path "
         "separator in it or ends in .dmp, and ./123 is a file where 123 is a process",
     )
