@@ -48,6 +48,7 @@ from snapcore.flags import (
     ThreadFlags,
 )
 from snapcore.presets import PRESETS
+from snapcore.report import report
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
 
@@ -97,6 +98,7 @@ __all__ = [
     "dump",
     "handles",
     "open",
+    "report",
     "system_handles",
     "threads",
 ]
