@@ -58,6 +58,7 @@ from snapcore.flags import (
 )
 from snapcore.growth import Growth, Leaks, leaks
 from snapcore.presets import PRESETS
+from snapcore.report import report
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
 
@@ -113,6 +114,7 @@ __all__ = [
     "handles",
     "leaks",
     "open",
+    "report",
     "system_handles",
     "system_threads",
     "threads",

@@ -15,6 +15,7 @@ from snapcore.cli.exit_codes import CommandError, ExitCode, NoSuchProcess, exit_
 from snapcore.cli.info import InfoCommand
 from snapcore.cli.leaks import LeaksCommand
 from snapcore.cli.read import ReadCommand
+from snapcore.cli.report import ReportCommand
 from snapcore.cli.streams import complain, discard, flush
 from snapcore.cli.tables import TABLE_COMMANDS
 
@@ -30,6 +31,7 @@ _COMMANDS = (
     ReadCommand(),
     DiffCommand(),
     LeaksCommand(),
+    ReportCommand(),
 )
 
 

@@ -25,14 +25,16 @@ _THREADS = CaptureFlags.THREADS
 _REGISTERS = CaptureFlags.THREADS | CaptureFlags.THREAD_CONTEXT
 _REGIONS = CaptureFlags.VA_SPACE | CaptureFlags.VA_SPACE_SECTION_INFORMATION
 _MEMORY = CaptureFlags.VA_CLONE
+_EVERYTHING = _REGISTERS | HANDLE_DETAILS | _REGIONS | _MEMORY
 # What each command wants of a process: by default, and with --snapshot.
 _CAPTURES = {
-    "info": (_THREADS | CaptureFlags.HANDLES, _REGISTERS | HANDLE_DETAILS | _REGIONS | _MEMORY),
+    "info": (_THREADS | CaptureFlags.HANDLES, _EVERYTHING),
     "threads": (_THREADS, _REGISTERS),
     "handles": (HANDLE_DETAILS, HANDLE_DETAILS),
     "regions": (_REGIONS, _REGIONS | _MEMORY),
     "modules": (_MEMORY, _MEMORY),
     "read": (_MEMORY, _MEMORY),
+    "report": (_EVERYTHING, _EVERYTHING),
 }
 # By default these do not stop it.
 _WITHOUT_STOP = frozenset({"info", "threads", "handles"})
