@@ -376,7 +376,7 @@ def test_commands_over_every_process(run, child, tmp_path):
     code, out, err = run("handles", "--all", "--name", "*held.log")
     header = out.splitlines()[0].split()
     assert header[:3] == ["pid", "process_name", "handle"]
-    code, out, err = run("handles", child.pid, "--name", "*held.log", "--json")
+    code, out, _err = run("handles", child.pid, "--name", "*held.log", "--json")
     assert len(json.loads(out)["rows"]) == 1
     assert json.loads(run("handles", child.pid, "--name", "held.log", "--json")[1])["rows"] == []
     _, out, _ = run("threads", "--all", "--where", f"pid={child.pid}", "--json")
