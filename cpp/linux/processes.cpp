@@ -3,7 +3,7 @@
 // clang-format off
 // call                        | purpose                          | can block on
 // getdents64 /proc            | process ids                      | nothing
-// readlinkat exe, read comm   | names                            | nothing
+// readlinkat exe; comm, stat  | names, parents                   | nothing
 // what descriptors.h lists    | the descriptors of each process  | see there
 // clang-format on
 #include <cerrno>
@@ -34,7 +34,10 @@ std::vector<ProcessEntry> list_processes() {
             if (!comm.empty() && comm.back() == '\n') comm.pop_back();
             const std::string executable =
                 base_name(linux_os::try_read_link(directory.get(), "exe"));
-            out.push_back({pid, executable.empty() ? comm : executable, comm});
+            const auto stat =
+                linux_os::parse_stat(linux_os::try_read_text(directory.get(), "stat"));
+            out.push_back(
+                {pid, executable.empty() ? comm : executable, comm, stat ? stat->parent_pid : 0});
         } catch (const Error& error) {
             // /proc with hidepid=1 names processes that it does not open.
             const bool closed = error.kind() == ErrorKind::kAccessDenied;
