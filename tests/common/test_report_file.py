@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,8 @@ def test_a_hostile_file(tmp_path):
     assert page.tables["Threads"][1][1] == HOSTILE[0]
     assert page.tables["Threads"][1][4].endswith("+0x1234")
     assert "{{ 7 * 7 }}" in page.text
+    raw_names = [text for text in re.findall(r"<text[^>]*>([^<]*)</text>", raw) if "\\" in text]
+    assert r"right\u202egpj.exe\u2066" in raw_names, "a backslash of an escape divides no path"
 
 
 def test_a_file_that_holds_little(tmp_path):
