@@ -27,8 +27,7 @@ __all__ = ["pytest_addoption", "pytest_configure"]
 
 # pytest-timeout kills at its time-out: by os._exit(), where its method is "thread". So the dumps are
 # begun that much before, and have to be there by then.
-_MOST_LEAD = 10.0
-_LEAD = 0.2
+_LEAST_LEAD, _MOST_LEAD = 2.0, 10.0
 # For all dumps of a test, and of one process.
 _BOUND = 30.0
 _PROCESS_BOUND = 10.0
@@ -85,6 +84,22 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     dumper = _Dumper(Path(folder).absolute(), config.option.snapcore_preset, seconds)
     config.pluginmanager.register(dumper, "snapcore-dumper")
+
+
+def lead(timeout: float) -> float:
+    """How long before a time-out the dumps are begun.
+
+    Parameters
+    ----------
+    timeout : float
+        In s.
+
+    Returns
+    -------
+    float
+        A fifth of it, at least 2 s, at most 10 s, and no more than half of it.
+    """
+    return min(_MOST_LEAD, max(timeout / 5, _LEAST_LEAD), timeout / 2)
 
 
 def file_name(test: str, pid: int) -> str:
@@ -195,8 +210,7 @@ class _Dumper:
     def pytest_timeout_set_timer(self, settings: Any) -> Generator[None, object, object]:
         seconds = settings.timeout
         if seconds:
-            lead = min(_MOST_LEAD, _LEAD * seconds)
-            self._set("pytest-timeout", time.monotonic() + seconds - lead)
+            self._set("pytest-timeout", time.monotonic() + seconds - lead(seconds))
         return (yield)
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
