@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bindings/bindings.h"
+#include "snapshot/doctor.h"
 #include "snapshot/snapshot.h"
 
 namespace py = pybind11;
@@ -22,6 +23,50 @@ void bind_system(py::module_& module) {
             return out;
         },
         "(pid, name of the executable, the system's short name) of every process.");
+    module.def(
+        "process_parents",
+        [] {
+            const std::vector<ProcessEntry> processes = [] {
+                const py::gil_scoped_release release;
+                return list_processes();
+            }();
+            py::list out;
+            for (const ProcessEntry& process : processes) {
+                out.append(py::make_tuple(process.pid, process.parent_pid));
+            }
+            return out;
+        },
+        "(pid, pid of the parent) of every process.");
+    module.def(
+        "system_facts",
+        [] {
+            const SystemFacts facts = [] {
+                const py::gil_scoped_release release;
+                return system_facts();
+            }();
+            py::list out;
+            for (const auto& [name, value] : facts) {
+                out.append(py::make_tuple(name, py::bytes(value)));
+            }
+            return out;
+        },
+        "(name, value) of what the system allows here.");
+    module.def(
+        "check_access",
+        [](std::uint32_t pid) {
+            const std::vector<AccessCheck> checks = [pid] {
+                const py::gil_scoped_release release;
+                return check_access(pid);
+            }();
+            py::list out;
+            for (const AccessCheck& check : checks) {
+                out.append(py::make_tuple(
+                    check.operation, check.allowed, check.call, py::bytes(check.reason)));
+            }
+            return out;
+        },
+        py::arg("pid"),
+        "(operation, allowed, refused call, reason) each; nothing is captured.");
     module.def(
         "system_handles",
         [](bool peers) {

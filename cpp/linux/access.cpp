@@ -145,21 +145,6 @@ bool in_other_user_namespace(int process_directory) {
            try_read_text(AT_FDCWD, "/proc/self/uid_map");
 }
 
-bool in_initial_user_namespace() {
-    return try_read_link(AT_FDCWD, "/proc/self/ns/user") == kInitialUserNamespace;
-}
-
-// No process has the number 0, so the kernel itself would say ESRCH.
-bool ptrace_is_filtered() {
-    return ::ptrace(PTRACE_INTERRUPT, 0, nullptr, nullptr) < 0 && errno != ESRCH;
-}
-
-// Where /proc was mounted for another pid namespace, a number there is another process.
-bool proc_is_of_this_namespace() {
-    const auto pid = parse_status(try_read_text(AT_FDCWD, "/proc/self/status")).namespace_pids;
-    return pid.empty() || pid.size() == 1;
-}
-
 Error foreign_proc(std::uint32_t pid) {
     return Error::unsupported(
         "",
@@ -281,6 +266,30 @@ std::string missing_to_suspend_seccomp() {
     return {};
 }
 
+Credentials own_credentials() {
+    Credentials own = parse_credentials(try_read_text(AT_FDCWD, "/proc/self/status"));
+    own.label = read_label(open_process_directory(own_pid()).get());
+    return own;
+}
+
+std::uint32_t own_pid() {
+    return static_cast<std::uint32_t>(::getpid());
+}
+
+bool in_initial_user_namespace() {
+    return try_read_link(AT_FDCWD, "/proc/self/ns/user") == kInitialUserNamespace;
+}
+
+bool ptrace_is_filtered() {
+    // No process has the number 0, so the kernel itself would say ESRCH.
+    return ::ptrace(PTRACE_INTERRUPT, 0, nullptr, nullptr) < 0 && errno != ESRCH;
+}
+
+bool proc_is_of_this_namespace() {
+    const auto pid = parse_status(try_read_text(AT_FDCWD, "/proc/self/status")).namespace_pids;
+    return pid.empty() || pid.size() == 1;
+}
+
 int yama_scope() {
     const std::string text = try_read_text(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope");
     return text.empty() ? -1 : std::atoi(text.c_str());
@@ -369,8 +378,7 @@ Error attach_error(int process_directory, std::uint32_t pid, int error, std::str
     AccessFacts facts;
     facts.call = call;
     facts.error = error;
-    facts.caller = parse_credentials(try_read_text(AT_FDCWD, "/proc/self/status"));
-    facts.caller.label = read_label(open_process_directory(::getpid()).get());
+    facts.caller = own_credentials();
     facts.target = parse_credentials(text);
     facts.target.label = read_label(process_directory);
     // The machine's own capabilities count in every namespace.
@@ -379,7 +387,7 @@ Error attach_error(int process_directory, std::uint32_t pid, int error, std::str
     facts.other_user_namespace = !everywhere && in_other_user_namespace(process_directory);
     facts.dumpable = is_dumpable(process_directory, facts.target);
     facts.yama_scope = yama_scope();
-    facts.is_descendant = is_descendant(pid, static_cast<std::uint32_t>(::getpid()));
+    facts.is_descendant = is_descendant(pid, own_pid());
     facts.ptrace_is_filtered = is_ptrace(call) && ptrace_is_filtered();
     facts.traced_unseen = stat->state == 't';
     return Error::from_errno(error, call, explain_refusal(facts), pid);

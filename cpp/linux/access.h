@@ -62,6 +62,15 @@ std::string missing_to_suspend_seccomp();
 
 Error process_gone(std::uint32_t pid, std::string_view detail);
 
+// This process's own side.
+Credentials own_credentials();
+std::uint32_t own_pid();
+bool in_initial_user_namespace();
+// A filter on this process refuses ptrace, whomever it is for.
+bool ptrace_is_filtered();
+// Where /proc was mounted for another pid namespace, a number there is another process.
+bool proc_is_of_this_namespace();
+
 // 0 to 3, or -1 where the kernel has no Yama.
 int yama_scope();
 bool is_descendant(std::uint32_t pid, std::uint32_t ancestor);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "linux/pagemap.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <optional>
+
+#include "base/owners.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -97,6 +100,11 @@ std::vector<Range> read_entries(int pagemap,
 }
 
 }  // namespace
+
+bool can_scan_pagemap() {
+    const UniqueDescriptor pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    return pagemap && scan(pagemap.get(), kPageSize, 2 * kPageSize, false).has_value();
+}
 
 std::vector<Range> populated_runs(int pagemap,
                                   std::uint64_t start,

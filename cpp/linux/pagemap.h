@@ -25,4 +25,7 @@ std::vector<Range> populated_runs(int pagemap,
                                   std::uint64_t end,
                                   bool anonymous_only);
 
+// Whether this kernel knows PAGEMAP_SCAN.
+bool can_scan_pagemap();
+
 }  // namespace snapcore::linux_os

@@ -3,7 +3,7 @@
 // clang-format off
 // call                        | purpose                          | can block on
 // getdents64 /proc, /proc/PID/task | process and thread ids      | nothing
-// readlinkat exe, read comm   | names                            | nothing
+// readlinkat exe; comm, stat  | names, parents                   | nothing
 // what descriptors.h lists    | the descriptors of each process  | see there
 // read task/TID/stat          | facts of a thread                | nothing
 // sched_getaffinity           | its processors                   | nothing
@@ -71,7 +71,9 @@ std::vector<ProcessEntry> list_processes() {
     std::vector<ProcessEntry> out;
     for_each_process([&](std::uint32_t pid, int directory) {
         // /proc with hidepid=1 names processes that it does not open.
-        out.push_back({pid, name_of(directory), short_name_of(directory)});
+        const auto stat = linux_os::parse_stat(linux_os::try_read_text(directory, "stat"));
+        out.push_back(
+            {pid, name_of(directory), short_name_of(directory), stat ? stat->parent_pid : 0});
     });
     return out;
 }

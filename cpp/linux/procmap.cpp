@@ -55,6 +55,14 @@ std::optional<Mapping> query_mapping(int maps, std::uint64_t address) {
     return mapping;
 }
 
+bool can_query_mappings() {
+    const UniqueDescriptor maps(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+    ProcmapQuery query{};
+    query.size = sizeof query;
+    query.query_addr = reinterpret_cast<std::uint64_t>(&query);
+    return maps && ::ioctl(maps.get(), kProcmapQuery, &query) == 0;
+}
+
 std::optional<Mapping> find_mapping(int process_directory, std::uint64_t address) {
     const UniqueDescriptor maps(::openat(process_directory, "maps", O_RDONLY | O_CLOEXEC));
     if (!maps) return std::nullopt;

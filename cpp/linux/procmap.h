@@ -20,4 +20,7 @@ namespace snapcore::linux_os {
 std::optional<Mapping> query_mapping(int maps, std::uint64_t address);
 std::optional<Mapping> find_mapping(int process_directory, std::uint64_t address);
 
+// Whether this kernel knows PROCMAP_QUERY.
+bool can_query_mappings();
+
 }  // namespace snapcore::linux_os

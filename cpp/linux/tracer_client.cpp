@@ -111,17 +111,6 @@ private:
     std::unique_lock<std::timed_mutex> lock_{mutex_, std::defer_lock};
 };
 
-// The helper program lies beside the file that this code was loaded from.
-std::string helper_path() {
-    Dl_info info{};
-    if (::dladdr(reinterpret_cast<const void*>(&helper_path), &info) == 0 ||
-        info.dli_fname == nullptr) {
-        return {};
-    }
-    const std::string own = info.dli_fname;
-    return own.substr(0, own.rfind('/') + 1) + "snapcore-tracer";
-}
-
 std::array<UniqueDescriptor, 2> socket_pair() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -179,6 +168,16 @@ private:
 };
 
 }  // namespace
+
+std::string helper_path() {
+    Dl_info info{};
+    if (::dladdr(reinterpret_cast<const void*>(&helper_path), &info) == 0 ||
+        info.dli_fname == nullptr) {
+        return {};
+    }
+    const std::string own = info.dli_fname;
+    return own.substr(0, own.rfind('/') + 1) + "snapcore-tracer";
+}
 
 TracerClient::TracerClient(TracerPlacement placement, std::uint32_t target)
     : placement_(choose(placement, target)), owner_(::getpid()), target_(target) {

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "linux/tracer_protocol.h"
@@ -21,6 +22,10 @@
 #include "snapshot/options.h"
 
 namespace snapcore::linux_os {
+
+// The helper program, which lies beside the file that this code was loaded from; empty where that
+// is not known.
+std::string helper_path();
 
 // Nothing here waits without end. A tracer that says nothing for max_pause and a grace, half a
 // minute and more for a large target, is given up: the helper program is killed, which the target

@@ -71,6 +71,7 @@ struct ProcessEntry {
     std::uint32_t pid = 0;
     std::string name;        // of the executable, without its folder
     std::string short_name;  // what the system calls it, which may be cut; empty where it has none
+    std::uint32_t parent_pid = 0;
 };
 
 // Every process that this user may see, this one included. Throws Error.

@@ -396,7 +396,10 @@ std::vector<ProcessEntry> list_processes() {
     PROCESSENTRY32W entry{};
     entry.dwSize = sizeof entry;
     for (BOOL more = ::Process32FirstW(made, &entry); more; more = ::Process32NextW(made, &entry)) {
-        out.push_back({entry.th32ProcessID, windows_os::narrow(entry.szExeFile), ""});
+        out.push_back({entry.th32ProcessID,
+                       windows_os::narrow(entry.szExeFile),
+                       "",
+                       entry.th32ParentProcessID});
     }
     return out;
 }

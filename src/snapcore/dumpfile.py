@@ -636,6 +636,11 @@ class DumpFile:
     ) -> None:
         self.close()
 
+    def _repr_html_(self) -> str:
+        from snapcore.notebook import view_html
+
+        return view_html(self)
+
     def __repr__(self) -> str:
         return f"<DumpFile {self.path!r}{' (closed)' if self._native is None else ''}>"
 

@@ -517,3 +517,8 @@ class Snapshot:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<Snapshot of process {self.pid}, {state}>"
+
+    def _repr_html_(self) -> str:
+        from snapcore.notebook import view_html
+
+        return view_html(self)

@@ -139,6 +139,11 @@ class StringColumn:
     def __repr__(self) -> str:
         return f"<StringColumn: {len(self)} rows, {len(self._raw)} categories>"
 
+    def _repr_html_(self) -> str:
+        from snapcore.notebook import strings_html
+
+        return strings_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (StringColumn, (np.array(self.codes), self.categories_bytes))
 
@@ -321,6 +326,11 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<Table {self.name}: {self._rows} rows, {len(self._names)} columns>"
+
+    def _repr_html_(self) -> str:
+        from snapcore.notebook import table_html
+
+        return table_html(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         columns: list[tuple[str, NDArray[Any], Any]] = []

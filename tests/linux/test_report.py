@@ -120,10 +120,12 @@ def test_what_it_says(tab, pages):
     assert grown["threads"] == "±0"
     assert ["CharacterDevice", "40", ""] in rows["By type"]
     assert rows["Objects with more than one handle"][0][:2] == ["/dev/null", "40"]
-    assert [row[1] for row in rows["By state"]] == ["6"]
+    # The first thread may not sleep yet.
+    assert sum(int(row[1]) for row in rows["By state"]) == 6
     tops = rows["By the top of the stack"]
     assert sum(int(row[1]) for row in tops) == 6
-    assert all(re.match(r"(libc|ld)[\w.-]+\+0x", row[0]) for row in tops), tops
+    assert re.match(r"(libc|ld)[\w.-]+\+0x", tops[0][0]), tops
+    assert int(tops[0][1]) >= 5
     titles = tab.evaluate(
         "[...document.querySelectorAll('.wide .private title')].map(t => t.textContent)"
     )

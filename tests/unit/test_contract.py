@@ -128,7 +128,19 @@ def test_what_is_no_size(text):
 
 @pytest.mark.parametrize(
     "command",
-    ["dump", "info", "threads", "handles", "regions", "modules", "read", "diff", "leaks", "report"],
+    [
+        "dump",
+        "info",
+        "threads",
+        "handles",
+        "regions",
+        "modules",
+        "read",
+        "diff",
+        "leaks",
+        "report",
+        "doctor",
+    ],
 )
 def test_help_is_the_golden_one(monkeypatch, capsys, command):
     monkeypatch.setenv("COLUMNS", "100")

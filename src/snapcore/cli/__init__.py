@@ -9,7 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import snapcore
+from snapcore.cli.completion import SHELLS, PrintCompletion
 from snapcore.cli.diff import DiffCommand
+from snapcore.cli.doctor import DoctorCommand
 from snapcore.cli.dump import DumpCommand
 from snapcore.cli.exit_codes import CommandError, ExitCode, NoSuchProcess, exit_code_of
 from snapcore.cli.info import InfoCommand
@@ -32,6 +34,7 @@ _COMMANDS = (
     DiffCommand(),
     LeaksCommand(),
     ReportCommand(),
+    DoctorCommand(),
 )
 
 
@@ -50,6 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
         "5 done with warnings, 130 interrupted, 141 output closed by its reader",
     )
     parser.add_argument("--version", action="version", version=f"snapcore {snapcore.__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=SHELLS,
+        help="print what makes a shell complete the command, and end (extra 'cli')",
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.prepare_parser(

@@ -95,8 +95,9 @@ def _clean(text: str | None, longest: int = _LONGEST) -> str | None:
 
 
 def _base_name(path: str) -> str:
-    kind = PureWindowsPath if "\\" in path else PurePosixPath
-    return kind(path).name or path
+    # A backslash in a path of Linux may be one of an escaped byte.
+    on_windows = "\\" in path and not path.startswith(("/", "["))
+    return (PureWindowsPath if on_windows else PurePosixPath)(path).name or path
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,9 +295,10 @@ def _areas(facts: _Facts, most: int = _MOST_AREAS) -> _Areas | None:
         for at in order[:most].tolist():
             size = int(sums[at])
             if distinct[at] < count:
-                path = _clean(categories[distinct[at]]) or ""
+                path = categories[distinct[at]]
                 mappings = f", {parts[at]} mappings" if parts[at] > 1 else ""
-                items.append(Item(_base_name(path), size, f"{path}: {human_size(size)}{mappings}"))
+                name, title = _clean(_base_name(path), 60), f"{_clean(path)}: {human_size(size)}"
+                items.append(Item(name or "", size, title + mappings))
             else:
                 row = int(origin[at])
                 base = int(regions["base"][row])

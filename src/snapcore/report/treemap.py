@@ -14,7 +14,8 @@ __all__ = ["Group", "Item", "Rectangle", "squarify", "svg"]
 
 _HEAD = 18.0  # height of a group's heading
 _GAP = 2.0
-_CHARACTER = 6.6  # of the font below, on the wide side
+_CHARACTER = 6.6  # of the font of the style sheet, on the wide side
+_BOLD = 7.4
 _LINE = 13.0
 
 
@@ -135,8 +136,8 @@ def squarify(sizes: Sequence[float], within: Rectangle) -> list[Rectangle]:
     return out
 
 
-def _fitting(text: str, width: float) -> str:
-    room = int((width - 8) / _CHARACTER)
+def _fitting(text: str, width: float, character: float) -> str:
+    room = int((width - 8) / character)
     if room < 3:
         return ""
     return text if len(text) <= room else f"{text[: room - 1]}…"
@@ -148,7 +149,7 @@ def _rectangle(box: Rectangle) -> str:
 
 
 def _text(box: Rectangle, line: int, text: str, css: str = "") -> str:
-    fitting = _fitting(text, box.width)
+    fitting = _fitting(text, box.width, _BOLD if css == "heading" else _CHARACTER)
     if not fitting or box.height < _LINE * line + 6:
         return ""
     kind = f' class="{css}"' if css else ""
@@ -195,7 +196,7 @@ def svg(
         out.append(f"<title>{escape(group.title)}</title>{_rectangle(box)}")
         headed = box.height > 3 * _HEAD and box.width > 40
         if headed:
-            out.append(_text(box, 1, group.name))
+            out.append(_text(box, 1, group.name, "heading"))
         out.append("</g>")
         inner = (
             Rectangle(box.x + 2, box.y + _HEAD, box.width - 4, box.height - _HEAD - 2)

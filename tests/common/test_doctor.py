@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""snapcore doctor on both systems; of what Linux refuses see linux/test_doctor.py."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from support import WINDOWS
+
+from snapcore.cli import ExitCode, main
+from snapcore.cli.doctor import windows_checks
+
+
+def test_this_system(idle, capsys):
+    assert main(["doctor", str(idle)]) == ExitCode.OK
+    out = capsys.readouterr().out
+    names = ["process snapshots", "dump writer", "SeDebugPrivilege"]
+    for name in names if WINDOWS else ["Yama ptrace_scope", "tracer program", "/proc"]:
+        assert re.search(rf"^(ok|note)  +{name}  ", out, re.MULTILINE), out
+    assert re.search(r"^ok    snapshot ", out, re.MULTILINE)
+    done = subprocess.run(
+        [sys.executable, "-m", "snapcore", "doctor", "99999999"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.NO_SUCH_PROCESS, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "status", "advice"),
+    [
+        ({}, "process snapshots", "ok", ""),
+        ({"snapshots": "no"}, "process snapshots", "no", "Windows 8.1"),
+        ({}, "dump writer", "ok", ""),
+        ({"dump_writer": ""}, "dump writer", "no", "MiniDumpWriteDump"),
+        ({"dump_writer_version": "6.2.9200.1"}, "dump writer", "note", "older than Windows 8.1"),
+        ({"dump_writer_version": ""}, "dump writer", "ok", ""),
+        ({}, "SeDebugPrivilege", "ok", "debug_privilege=True"),
+        ({"debug_privilege": "absent"}, "SeDebugPrivilege", "note", "administrator"),
+        ({"debug_privilege": "enabled"}, "SeDebugPrivilege", "ok", ""),
+    ],
+)
+def test_what_windows_facts_mean(changed, name, status, advice):
+    facts = {
+        "snapshots": "yes",
+        "dump_writer": "C:\\Windows\\System32\\dbghelp.dll",
+        "dump_writer_version": "10.0.19041.1",
+        "debug_privilege": "disabled",
+        **changed,
+    }
+    (check,) = [c for c in windows_checks(facts) if c.name == name]
+    assert check.status == status
+    assert advice in check.advice
+    assert bool(advice) == bool(check.advice)
