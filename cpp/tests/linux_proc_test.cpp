@@ -8,7 +8,9 @@
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -635,30 +637,38 @@ TEST_CASE("sockets: one table for each network namespace, whoever is in it") {
 }
 
 TEST_CASE("descriptors: what is listed is the same, whether the kernel's count is used or not") {
-    const auto numbers_of = [](bool exact) {
-        const UniqueDescriptor self =
-            open_process_directory(static_cast<std::uint32_t>(::getpid()));
-        std::vector<std::uint64_t> out;
-        DescriptorReader reader(DescriptorDetail{});
-        reader.read(self.get(),
-                    static_cast<std::uint32_t>(::getpid()),
-                    list_descriptor_numbers(self.get(), exact),
-                    0,
-                    [&](const HandleRow& row) { out.push_back(*row.handle); });
-        return out;
-    };
-    // With holes, and with numbers beyond the count.
+    // With holes, and with a number beyond the count.
     std::vector<int> opened;
     for (int i = 0; i < 40; ++i) opened.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     for (std::size_t i = 0; i < opened.size(); i += 2) ::close(opened[i]);
     const int far = ::fcntl(opened[1], F_DUPFD_CLOEXEC, 900);
     REQUIRE(far >= 900);
-    const auto numbers = numbers_of(true);
-    CHECK(numbers == numbers_of(false));
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) ::pause();
+    }
+    const auto pid = static_cast<std::uint32_t>(child);
+    const UniqueDescriptor directory = open_process_directory(pid);
+    const auto numbers_of = [&](const std::vector<DescriptorLink>& links) {
+        std::vector<std::uint64_t> out;
+        DescriptorReader reader(DescriptorDetail{});
+        reader.read(directory.get(), pid, links, 0, [&](const HandleRow& row) {
+            out.push_back(*row.handle);
+        });
+        return out;
+    };
+    const auto listed = list_descriptor_numbers(directory.get(), true);
+    const auto numbers = numbers_of(listed);
+    CHECK(numbers.size() == listed.size());
+    CHECK(numbers == numbers_of(list_descriptor_numbers(directory.get(), false)));
     CHECK(numbers.back() == static_cast<std::uint64_t>(far));
     CHECK(std::ranges::is_sorted(numbers));
     for (std::size_t i = 1; i < opened.size(); i += 2) ::close(opened[i]);
     ::close(far);
+    CHECK(::kill(child, SIGKILL) == 0);
+    CHECK(::waitpid(child, nullptr, 0) == child);
 }
 
 TEST_CASE("peers: the lowest other end, and never the same descriptor") {

@@ -369,7 +369,7 @@ def test_threads_of_every_process(child):
 
 def test_commands_over_every_process(run, child, tmp_path):
     child.ask(f"open {tmp_path / 'held.log'}")
-    code, out, err = run("handles", "--all", "--name", "*held.log", "--json")
+    code, out, _ = run("handles", "--all", "--name", "*held.log", "--json")
     assert code == 0
     said = json.loads(out)
     assert said["all"] is True
