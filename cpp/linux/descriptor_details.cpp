@@ -70,7 +70,9 @@ DescriptorInfo parse_fdinfo(std::string_view text, bool details) {
             out.position = number<std::int64_t>(value);
         } else if (key == "flags") {
             out.open_flags = number<std::uint32_t>(value, 8);
-        } else if (!details || key == "mnt_id" || key == "ino") {
+        } else if (key == "ino") {
+            out.inode = number<std::uint64_t>(value);
+        } else if (!details || key == "mnt_id") {
             continue;
         } else if (key == "lock") {
             add_lock(value, out.locks);

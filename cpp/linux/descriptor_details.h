@@ -13,6 +13,7 @@ namespace snapcore::linux_os {
 struct DescriptorInfo {
     std::optional<std::int64_t> position;
     std::optional<std::uint32_t> open_flags;
+    std::optional<std::uint64_t> inode;  // since Linux 5.14
     // Below: only where the details are asked for.
     std::optional<std::uint64_t> event_count;  // eventfd
     std::optional<std::int64_t> target_pid;    // pidfd; -1 where it has been waited for

@@ -15,8 +15,12 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <future>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "base/clock.h"
@@ -30,6 +34,9 @@ namespace snapcore::linux_os {
 namespace {
 
 constexpr std::size_t kLongestLink = 4096;
+// Descriptors that are read at once, and fewer than are worth a second thread.
+constexpr std::size_t kWindow = 8192, kFew = 1024;
+constexpr const char* kRefused = "its descriptor table may not be read";
 
 struct Kind {
     const char* type_name;
@@ -112,64 +119,91 @@ bool may_be_message_queue(std::string_view link, const struct statx& status) {
            (link.find('/', 1) == std::string_view::npos || link.starts_with("/dev/mqueue/"));
 }
 
-// What one process's rows need.
+// What was read of one descriptor, on whichever thread.
+struct Facts {
+    bool present = false;
+    bool stale = false;  // what the number names now is another file
+    const DescriptorLink* link = nullptr;
+    DescriptorLink read;  // what `link` points to where the link was read with the facts
+    Kind kind;
+    HandleRow row;
+    End end;
+
+    bool is(const char* type_name) const { return std::string_view(kind.type_name) == type_name; }
+};
+
+// Reads what one process's rows need. One for each thread.
 class HandleReader {
 public:
-    HandleReader(int process_directory,
-                 std::uint32_t pid,
-                 const DescriptorDetail& detail,
-                 SocketTables& sockets,
-                 Peers& peers)
+    HandleReader(int process_directory, std::uint32_t pid, const DescriptorDetail& detail)
         : directory_(process_directory),
           pid_(pid),
           links_(::openat(process_directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
           infos_(::openat(process_directory, "fdinfo", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-          detail_(detail),
-          sockets_(sockets),
-          peers_(peers) {}
+          detail_(detail) {}
 
-    HandleRow row(const DescriptorLink& link, std::size_t index) {
-        const Kind kind = kind_of_link(link.link);
-        HandleRow row = bare_row(link, kind);
+    // Everything but what is looked up in tables that descriptors share. Throws where the link may
+    // not be read.
+    void read(const DescriptorLink& link, Facts& facts) {
+        facts = {};
         char name[16];
         *std::to_chars(name, name + sizeof name - 1, link.number).ptr = '\0';
-        const bool is_socket = std::string_view(kind.type_name) == "Socket";
-        const bool is_pipe = std::string_view(kind.type_name) == "Pipe";
-        const bool special = !is_socket && !is_pipe;
-        End end;
+        const bool with_link = link.captured_at_ns == 0;
+        // The status, the link, the information: where the first and the last are of one inode, so
+        // is what is between them.
+        struct statx status{};
+        bool has_status = false;
+        if (with_link && detail_.basic && !(has_status = read_status(name, status)) &&
+            errno == ENOENT) {
+            return;
+        }
+        facts.link = &link;
+        if (with_link) {
+            if (!read_link(link.number, name, facts.read)) return;
+            facts.link = &facts.read;
+        }
+        facts.present = true;
+        const std::string& text = facts.link->link;
+        const Kind kind = facts.kind = kind_of_link(text);
+        HandleRow& row = facts.row;
+        row = bare_row(*facts.link, kind);
+        const bool is_socket = facts.is("Socket"), is_pipe = facts.is("Pipe");
+        std::optional<std::uint64_t> inode;
         bool asked = false;
         if (kind.is_path || detail_.basic) {
-            add_status(row, kind, link.link, name, end);
+            if (!has_status) has_status = read_status(name, status);
+            if (has_status) add_status(row, kind, text, name, status, facts.end);
             asked = true;
         }
-        if (detail_.basic || (detail_.type_specific && special)) {
-            add_info(row, name);
+        if (detail_.basic || (detail_.type_specific && !is_socket && !is_pipe)) {
+            inode = add_info(row, name);
             asked = true;
         }
         if (detail_.type_specific) {
-            if (is_socket) add_socket(row, link, name, end);
-            if (is_pipe || row.type_name == "Fifo") {
-                if (is_pipe) end.inode = bracketed_number(link.link).value_or(0);
-                if (row.granted_access && is_pipe) {
-                    const auto mode = *row.granted_access & O_ACCMODE;
-                    end.reads = mode != O_WRONLY;
-                    end.writes = mode != O_RDONLY;
-                } else if (!is_end(links_.get(), name, end)) {
-                    end.inode = 0;
-                }
-            }
-            if (kind.type == ObjectType::SECTION) add_seals(row, link.number);
+            if (is_pipe || row.type_name == "Fifo") add_end(row, is_pipe, text, name, facts.end);
+            if (kind.type == ObjectType::SECTION) add_seals(row, facts.link->number);
             asked = true;
         }
+        // All that have no file share one inode, whatever they are.
+        const bool between =
+            with_link && has_status && inode == status.stx_ino && !text.starts_with("anon_inode:");
         // What the number names now may be another file; its facts would be a lie about this one.
-        if (asked && !still_names(name, link.link)) return bare_row(link, kind);
+        facts.stale = asked && !between && !still_names(name, text);
+        if (facts.stale) row = bare_row(*facts.link, kind);
+    }
 
+    // The rest; `index` is the row's number in the table.
+    void finish(Facts& facts, std::size_t index, SocketTables& sockets, Peers& peers) {
+        HandleRow& row = facts.row;
+        if (facts.stale) return;
+        if (detail_.type_specific && facts.is("Socket")) add_socket(facts, sockets);
+        End& end = facts.end;
         if (end.inode != 0 || end.peer_inode != 0) {
             end.row = index;
             end.pid = pid_;
-            end.handle = static_cast<std::uint64_t>(link.number);
-            if (detail_.peers && !end.is_socket) end.link = link.link;
-            peers_.add(std::move(end));
+            end.handle = static_cast<std::uint64_t>(facts.link->number);
+            if (detail_.peers && !end.is_socket) end.link = facts.link->link;
+            peers.add(std::move(end));
         }
         std::uint32_t known = row.flags.value_or(0);
         if (row.granted_access) known |= HandleFlags::HAVE_BASIC_INFORMATION;
@@ -179,7 +213,6 @@ public:
             known |= HandleFlags::HAVE_TYPE_SPECIFIC_INFORMATION;
         }
         row.flags = known;
-        return row;
     }
 
     std::uint64_t seals_refused() const { return seals_refused_; }
@@ -201,13 +234,31 @@ private:
         return row;
     }
 
-    void add_status(
-        HandleRow& row, const Kind& kind, std::string_view link, const char* name, End& end) {
+    // False where it has gone.
+    bool read_link(int number, const char* name, DescriptorLink& out) {
+        const ssize_t n = ::readlinkat(links_.get(), name, target_.data(), target_.size());
+        if (n < 0) {
+            if (errno == EACCES || errno == EPERM)
+                throw Error::from_errno(errno, "readlinkat", kRefused);
+            return false;
+        }
+        out = {number, std::string(target_.data(), static_cast<std::size_t>(n)), wall_clock_ns()};
+        return true;
+    }
+
+    bool read_status(const char* name, struct statx& status) const {
         // Of a file on a network file system the cached attributes must do: its server may not
         // answer.
-        struct statx status{};
         constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE;
-        if (::statx(links_.get(), name, AT_STATX_DONT_SYNC, kWanted, &status) < 0) return;
+        return ::statx(links_.get(), name, AT_STATX_DONT_SYNC, kWanted, &status) == 0;
+    }
+
+    void add_status(HandleRow& row,
+                    const Kind& kind,
+                    std::string_view link,
+                    const char* name,
+                    const struct statx& status,
+                    End& end) {
         const std::uint64_t device = makedev(status.stx_dev_major, status.stx_dev_minor);
         if (std::string_view(kind.type_name) == "File") {
             row.type_name = kind_of_mode(status.stx_mode);
@@ -254,13 +305,14 @@ private:
         }
     }
 
-    void add_info(HandleRow& row, const char* name) {
+    // The inode that it is of, where that is told.
+    std::optional<std::uint64_t> add_info(HandleRow& row, const char* name) {
         const DescriptorInfo info = parse_fdinfo(read_info(name), detail_.type_specific);
         if (detail_.basic) {
             row.position = info.position;
             row.granted_access = info.open_flags;
         }
-        if (!detail_.type_specific) return;
+        if (!detail_.type_specific) return info.inode;
         if (const auto count = info.event_count ? info.event_count : info.ticks) {
             row.current_count = static_cast<std::int64_t>(*count);
             row.signaled = *count != 0 ? Boolean::kTrue : Boolean::kFalse;
@@ -280,29 +332,46 @@ private:
         if (row.type_name == "DmaBuf" && info.size) row.section_size = info.size;
         if (!info.locks.empty()) row.locks = info.locks;
         if (!info.rest.empty()) row.details = info.rest;
+        return info.inode;
     }
 
-    void add_socket(HandleRow& row, const DescriptorLink& link, const char* name, End& end) {
+    void add_end(
+        const HandleRow& row, bool is_pipe, std::string_view link, const char* name, End& end) {
+        if (is_pipe) end.inode = bracketed_number(link).value_or(0);
+        if (row.granted_access && is_pipe) {
+            const auto mode = *row.granted_access & O_ACCMODE;
+            end.reads = mode != O_WRONLY;
+            end.writes = mode != O_RDONLY;
+        } else if (!is_end(links_.get(), name, end)) {
+            end.inode = 0;
+        }
+    }
+
+    void add_socket(Facts& facts, SocketTables& sockets) {
+        HandleRow& row = facts.row;
+        End& end = facts.end;
         end.is_socket = true;
-        end.inode = bracketed_number(link.link).value_or(0);
+        end.inode = bracketed_number(facts.link->link).value_or(0);
         end.device = 0;
         if (end.inode == 0) return;
-        if (table_ == nullptr) table_ = &sockets_.of(directory_);
+        if (table_ == nullptr) table_ = &sockets.of(directory_);
         // A socket stays in the namespace that it was made in; its process may have left that, or
         // have got it from somebody.
         SocketTable* table = table_;
         const Socket* socket = table->find(end.inode);
-        if (socket == nullptr && table != &sockets_.own()) {
-            table = &sockets_.own();
+        if (socket == nullptr && table != &sockets.own()) {
+            table = &sockets.own();
             socket = table->find(end.inode);
         }
         SocketText text;
         if (socket != nullptr) {
             end.peer_inode = table->peer_of(*socket);
             text = describe(*socket, table->known(end.peer_inode));
-        } else if (still_names(name, link.link)) {
+        } else if (const std::string name = std::to_string(facts.link->number);
+                   still_names(name.c_str(), facts.link->link)) {
             char path[64], protocol[64];
-            std::snprintf(path, sizeof path, "/proc/thread-self/fd/%d/%s", links_.get(), name);
+            std::snprintf(
+                path, sizeof path, "/proc/thread-self/fd/%d/%s", links_.get(), name.c_str());
             const ssize_t n = ::getxattr(path, "system.sockprotoname", protocol, sizeof protocol);
             if (n > 0) {
                 text =
@@ -348,9 +417,7 @@ private:
     std::uint32_t pid_;
     UniqueDescriptor links_, infos_, process_;
     DescriptorDetail detail_;
-    SocketTables& sockets_;
     SocketTable* table_ = nullptr;
-    Peers& peers_;
     bool may_not_attach_ = false;
     std::uint64_t seals_refused_ = 0;
     std::array<char, kLongestLink> target_;
@@ -359,13 +426,15 @@ private:
 
 }  // namespace
 
-int for_each_descriptor(int links,
-                        const std::function<bool(int, const char*, std::string_view)>& f) {
+namespace {
+
+// Calls `f` with each number and its text, until it says false.
+template <class F>
+void for_each_number(int links, F&& f) {
     std::array<char, 32768> entries;
-    std::array<char, kLongestLink> target;
     for (;;) {
         const long n = ::syscall(SYS_getdents64, links, entries.data(), entries.size());
-        if (n <= 0) return 0;
+        if (n <= 0) return;
         for (long at = 0; at < n;) {
             // struct linux_dirent64: d_reclen at 16, d_name at 19.
             std::uint16_t length;
@@ -374,14 +443,36 @@ int for_each_descriptor(int links,
             at += length;
             int number = 0;
             if (std::from_chars(name, name + std::strlen(name), number).ec != std::errc{}) continue;
-            const ssize_t size = ::readlinkat(links, name, target.data(), target.size());
-            if (size < 0) {
-                if (errno == ENOENT) continue;  // closed since it was listed
-                return errno;
-            }
-            if (!f(number, name, {target.data(), static_cast<std::size_t>(size)})) return 0;
+            if (!f(number, name)) return;
         }
     }
+}
+
+// Nothing where the process has gone.
+UniqueDescriptor open_links(int process_directory) {
+    UniqueDescriptor directory(
+        ::openat(process_directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory && errno != ENOENT && errno != ESRCH)
+        throw Error::from_errno(errno, "openat", kRefused);
+    return directory;
+}
+
+}  // namespace
+
+int for_each_descriptor(int links,
+                        const std::function<bool(int, const char*, std::string_view)>& f) {
+    std::array<char, kLongestLink> target;
+    int error = 0;
+    for_each_number(links, [&](int number, const char* name) {
+        const ssize_t size = ::readlinkat(links, name, target.data(), target.size());
+        if (size < 0) {
+            if (errno == ENOENT) return true;  // closed since it was listed
+            error = errno;
+            return false;
+        }
+        return f(number, name, {target.data(), static_cast<std::size_t>(size)});
+    });
+    return error;
 }
 
 std::vector<DescriptorLink> list_descriptors(int process_directory,
@@ -389,12 +480,8 @@ std::vector<DescriptorLink> list_descriptors(int process_directory,
                                              bool* complete) {
     std::vector<DescriptorLink> out;
     *complete = true;
-    const UniqueDescriptor directory(
-        ::openat(process_directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) {
-        if (errno == ENOENT || errno == ESRCH) return out;
-        throw Error::from_errno(errno, "openat", "its descriptor table may not be read");
-    }
+    const UniqueDescriptor directory = open_links(process_directory);
+    if (!directory) return out;
     const int error =
         for_each_descriptor(directory.get(), [&](int number, const char*, std::string_view target) {
             if (out.size() == limit) {
@@ -404,8 +491,38 @@ std::vector<DescriptorLink> list_descriptors(int process_directory,
             out.push_back({number, std::string(target), wall_clock_ns()});
             return true;
         });
-    if (error != 0)
-        throw Error::from_errno(error, "readlinkat", "its descriptor table may not be read");
+    if (error != 0) throw Error::from_errno(error, "readlinkat", kRefused);
+    std::sort(
+        out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+    return out;
+}
+
+std::vector<DescriptorLink> list_descriptor_numbers(int process_directory, bool exact) {
+    std::vector<DescriptorLink> out;
+    const UniqueDescriptor directory = open_links(process_directory);
+    if (!directory) return out;
+    struct stat status{};
+    // The length is their count since Linux 6.2, and 0 before. The place of a number is two behind
+    // it, for "." and "..".
+    if (!exact && ::fstat(directory.get(), &status) == 0 && status.st_size > 0 &&
+        ::lseek(directory.get(), status.st_size + 2, SEEK_SET) == status.st_size + 2) {
+        out.reserve(static_cast<std::size_t>(status.st_size));
+        for (int number = 0; number < status.st_size; ++number) out.push_back({number, {}, 0});
+    }
+    int error = 0;
+    bool tried = !out.empty();  // the links will be
+    for_each_number(directory.get(), [&](int number, const char* name) {
+        char byte;
+        // The numbers may be listed by who may not see more of them.
+        if (!tried && ::readlinkat(directory.get(), name, &byte, 1) < 0 && errno != ENOENT) {
+            error = errno;
+            return false;
+        }
+        tried = true;
+        out.push_back({number, {}, 0});
+        return true;
+    });
+    if (error != 0) throw Error::from_errno(error, "readlinkat", kRefused);
     std::sort(
         out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
     return out;
@@ -416,16 +533,69 @@ void DescriptorReader::read(int process_directory,
                             const std::vector<DescriptorLink>& links,
                             std::size_t first_row,
                             const std::function<void(const HandleRow&)>& append) {
-    HandleReader reader(process_directory, pid, detail_, sockets_, peers_);
-    for (const DescriptorLink& link : links) append(reader.row(link, first_row++));
-    seals_refused_ += reader.seals_refused();
+    HandleReader reader(process_directory, pid, detail_);
+    std::optional<HandleReader> second;
+    const auto finish = [&](Facts& facts) {
+        if (!facts.present) return;
+        reader.finish(facts, first_row++, sockets_, peers_);
+        append(facts.row);
+    };
+    const bool two = links.size() >= kFew && std::thread::hardware_concurrency() > 1;
+    Facts facts;
+    for (std::size_t at = 0; at < links.size(); at += kWindow) {
+        auto mine = std::span(links).subspan(at, std::min(kWindow, links.size() - at));
+        std::vector<Facts> theirs;
+        std::future<void> done;  // waits for the thread where this is left by an exception
+        if (two && mine.size() >= kFew) {
+            const auto half = mine.subspan(mine.size() / 2);
+            if (!second) second.emplace(process_directory, pid, detail_);
+            theirs.resize(half.size());
+            try {
+                done = std::async(std::launch::async, [half, &theirs, &second] {
+                    for (std::size_t i = 0; i < half.size(); ++i) second->read(half[i], theirs[i]);
+                });
+                mine = mine.first(mine.size() / 2);
+            } catch (const std::system_error&) {
+                theirs.clear();  // no thread is to be had
+            }
+        }
+        for (const DescriptorLink& link : mine) {
+            reader.read(link, facts);
+            finish(facts);
+        }
+        if (done.valid()) done.get();
+        for (Facts& each : theirs) finish(each);
+    }
+    seals_refused_ += reader.seals_refused() + (second ? second->seals_refused() : 0);
 }
+
+namespace {
+
+std::shared_ptr<const HandleTable> number_table(const std::vector<DescriptorLink>& links) {
+    auto table = std::make_shared<HandleTable>();
+    table->reserve(links.size());
+    const auto numbers = table->handle.extend(links.size());
+    const std::int64_t now = wall_clock_ns();
+    std::transform(links.begin(), links.end(), numbers.begin(), [](const DescriptorLink& link) {
+        return static_cast<std::uint64_t>(link.number);
+    });
+    std::ranges::transform(
+        links, table->captured_at_ns.extend(links.size()).begin(), [now](const auto& link) {
+            return link.captured_at_ns == 0 ? now : link.captured_at_ns;
+        });
+    std::ranges::fill(table->flags.extend(links.size()), std::uint32_t{HandleFlags::NONE});
+    table->pad(links.size());
+    return table;
+}
+
+}  // namespace
 
 std::shared_ptr<const HandleTable> handle_table(int process_directory,
                                                 std::uint32_t pid,
                                                 const std::vector<DescriptorLink>& links,
                                                 const DescriptorDetail& detail,
                                                 Diagnostics& diagnostics) {
+    if (!detail.names && !detail.basic && !detail.type_specific) return number_table(links);
     auto table = std::make_shared<HandleTable>();
     table->reserve(links.size());
     DescriptorReader reader(detail);

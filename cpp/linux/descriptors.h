@@ -4,7 +4,7 @@
 //
 // clang-format off
 // call                         | purpose                         | can block on
-// fstat, getdents64 /proc/PID/fd | how many, and their numbers   | nothing
+// fstat, lseek, getdents64 /proc/PID/fd | how many, and their numbers | nothing
 // readlinkat /proc/PID/fd/N    | name and kind                   | a mutex of the file's dentry tree, not on I/O
 // statx /proc/PID/fd/N         | mode, inode, device             | a network file system's server, where it looks at the file anew in spite of AT_STATX_DONT_SYNC
 // read /proc/PID/fdinfo/N      | position, open flags, locks, and what the kinds have | an epoll's or inotify group's mutex, which they hold for moments; io_uring's is only tried
@@ -33,8 +33,8 @@ namespace snapcore::linux_os {
 
 struct DescriptorLink {
     int number = 0;
-    std::string link;  // as readlink gives it; empty when it went away
-    std::int64_t captured_at_ns = 0;
+    std::string link;                 // as readlink gives it
+    std::int64_t captured_at_ns = 0;  // 0: the link has not been read yet
 };
 
 // Up to `limit` numbers and links; `*complete` says whether that was all. Cheap enough for the
@@ -42,6 +42,11 @@ struct DescriptorLink {
 std::vector<DescriptorLink> list_descriptors(int process_directory,
                                              std::size_t limit,
                                              bool* complete);
+
+// All numbers, without their links, for whom it may read these. One getdents64 a few hundred
+// entries. `exact` false: where the kernel says how many there are, the first so many numbers are
+// taken for open, as most or all of them are, and only those behind them are listed.
+std::vector<DescriptorLink> list_descriptor_numbers(int process_directory, bool exact);
 
 // Calls `f` with the number, its text and its link for each descriptor below an open /proc/PID/fd,
 // as the kernel lists them, until `f` says false. Returns 0 or an errno.
@@ -65,8 +70,10 @@ public:
     explicit DescriptorReader(const DescriptorDetail& detail)
         : detail_(detail), peers_(detail.peers) {}
 
-    // Details are read now; a descriptor whose link has changed since keeps its link and no
-    // details. `append` takes the rows in order; the first is row `first_row` of the table.
+    // Details are read now, and links that have not been; a descriptor whose link has changed since
+    // keeps its link and no details, and one that has gone before its link was read has no row.
+    // `append` takes the rows in order; the first is row `first_row` of the table. Of many, half
+    // are read on a second thread.
     void read(int process_directory,
               std::uint32_t pid,
               const std::vector<DescriptorLink>& links,

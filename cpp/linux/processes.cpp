@@ -84,9 +84,7 @@ std::shared_ptr<const SystemHandleTable> read_system_handles(bool peers, Diagnos
     detail.peers = peers;
     linux_os::DescriptorReader reader(detail);
     const std::uint64_t refused = for_each_process([&](std::uint32_t pid, int directory) {
-        bool complete = false;
-        const auto links =
-            linux_os::list_descriptors(directory, static_cast<std::size_t>(-1), &complete);
+        const auto links = linux_os::list_descriptor_numbers(directory, false);
         if (links.empty()) return;
         const auto name = known(name_of(directory));
         reader.read(directory, pid, links, table->rows(), [&](const HandleRow& row) {

@@ -233,15 +233,23 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
 
 void LinuxSnapshot::list_all_descriptors(CaptureRecord& record) const {
     try {
-        record.descriptors = list_descriptors(
-            directory_.get(), static_cast<std::size_t>(-1), &record.descriptors_complete);
+        record.descriptors =
+            list_descriptor_numbers(directory_.get(),
+                                    !captured(CaptureFlags::HANDLE_NAME_INFORMATION) &&
+                                        !captured(CaptureFlags::HANDLE_BASIC_INFORMATION) &&
+                                        !captured(CaptureFlags::HANDLE_TYPE_SPECIFIC_INFORMATION));
+        record.descriptors_complete = true;
     } catch (const Error& error) {
-        // A target that is held would seem to be refused because of its tracer, which is ours.
-        if (tracer_) tracer_->release();
-        // The numbers may be readable where the names are not; the reason is the same.
-        throw attach_error(
-            directory_.get(), options_.pid, static_cast<int>(error.code()), error.call());
+        refuse_descriptors(error);
     }
+}
+
+void LinuxSnapshot::refuse_descriptors(const Error& error) const {
+    // A target that is held would seem to be refused because of its tracer, which is ours.
+    if (tracer_) tracer_->release();
+    // The numbers may be readable where the names are not; the reason is the same.
+    throw attach_error(
+        directory_.get(), options_.pid, static_cast<int>(error.code()), error.call());
 }
 
 void LinuxSnapshot::read_handles(CaptureRecord& record) {
@@ -261,8 +269,13 @@ void LinuxSnapshot::read_handles(CaptureRecord& record) {
     detail.basic = captured(CaptureFlags::HANDLE_BASIC_INFORMATION);
     detail.type_specific = captured(CaptureFlags::HANDLE_TYPE_SPECIFIC_INFORMATION);
     detail.peers = options_.handle_peers;
-    handles_ =
-        handle_table(directory_.get(), options_.pid, record.descriptors, detail, diagnostics_);
+    try {
+        handles_ =
+            handle_table(directory_.get(), options_.pid, record.descriptors, detail, diagnostics_);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kAccessDenied) throw;
+        refuse_descriptors(error);
+    }
 }
 
 void LinuxSnapshot::read_texts() {

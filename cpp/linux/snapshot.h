@@ -54,6 +54,7 @@ private:
     void look_without_stop();
     void read_threads(const CaptureRecord& record);
     void list_all_descriptors(CaptureRecord& record) const;
+    [[noreturn]] void refuse_descriptors(const Error& error) const;
     void read_handles(CaptureRecord& record);
     void read_texts();
     void report_flags_without_meaning();

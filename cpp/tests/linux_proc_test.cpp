@@ -7,11 +7,16 @@
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -596,6 +601,74 @@ TEST_CASE("sockets: a table of our namespace, and what /proc says of the same") 
     CHECK(text.peer_of(*same) == 0);
     ::close(pair[0]);
     ::close(pair[1]);
+}
+
+TEST_CASE("sockets: one table for each network namespace, whoever is in it") {
+    // Two processes in a network namespace of their own; each ends when its pipe is closed.
+    int ready[2], end[2];
+    REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
+    REQUIRE(::pipe2(end, O_CLOEXEC) == 0);
+    const auto wait_for_end = [&] {
+        ::close(end[1]);
+        char byte = 0;
+        (void)!::read(end[0], &byte, 1);
+        ::_exit(0);
+    };
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        pid_t other = ::unshare(CLONE_NEWNET) == 0 ? ::fork() : -1;
+        if (other == 0) wait_for_end();
+        (void)!::write(ready[1], &other, sizeof other);
+        wait_for_end();
+    }
+    pid_t grandchild = -1;
+    REQUIRE(::read(ready[0], &grandchild, sizeof grandchild) == sizeof grandchild);
+    REQUIRE(grandchild > 0);
+    const UniqueDescriptor self = open_process_directory(static_cast<std::uint32_t>(::getpid()));
+    const UniqueDescriptor one = open_process_directory(static_cast<std::uint32_t>(child));
+    const UniqueDescriptor two = open_process_directory(static_cast<std::uint32_t>(grandchild));
+    SocketTables tables;
+    CHECK(&tables.of(self.get()) == &tables.own());
+    CHECK(&tables.of(one.get()) != &tables.own());
+    CHECK(&tables.of(one.get()) == &tables.of(two.get()));
+    for (const int each : {ready[0], ready[1], end[0], end[1]}) ::close(each);
+    CHECK(::waitpid(child, nullptr, 0) == child);
+}
+
+TEST_CASE("descriptors: what is listed is the same, whether the kernel's count is used or not") {
+    // With holes, and with a number beyond the count.
+    std::vector<int> opened;
+    for (int i = 0; i < 40; ++i) opened.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    for (std::size_t i = 0; i < opened.size(); i += 2) ::close(opened[i]);
+    const int far = ::fcntl(opened[1], F_DUPFD_CLOEXEC, 900);
+    REQUIRE(far >= 900);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) ::pause();
+    }
+    const auto pid = static_cast<std::uint32_t>(child);
+    const UniqueDescriptor directory = open_process_directory(pid);
+    const auto numbers_of = [&](const std::vector<DescriptorLink>& links) {
+        std::vector<std::uint64_t> out;
+        DescriptorReader reader(DescriptorDetail{});
+        reader.read(directory.get(), pid, links, 0, [&](const HandleRow& row) {
+            out.push_back(*row.handle);
+        });
+        return out;
+    };
+    const auto listed = list_descriptor_numbers(directory.get(), true);
+    const auto numbers = numbers_of(listed);
+    CHECK(numbers.size() == listed.size());
+    CHECK(numbers == numbers_of(list_descriptor_numbers(directory.get(), false)));
+    CHECK(numbers.back() == static_cast<std::uint64_t>(far));
+    CHECK(std::ranges::is_sorted(numbers));
+    for (std::size_t i = 1; i < opened.size(); i += 2) ::close(opened[i]);
+    ::close(far);
+    CHECK(::kill(child, SIGKILL) == 0);
+    CHECK(::waitpid(child, nullptr, 0) == child);
 }
 
 TEST_CASE("peers: the lowest other end, and never the same descriptor") {

@@ -110,7 +110,8 @@ class Leaks:
     growth : tuple of Growth
         All groups, what grows fastest first; those that do not grow come last.
     difference : Difference
-        Between the first sample and the last: which handles are new. On Linux they have no details.
+        Between the first sample and the last: which handles are new, with their details unless the
+        process ended.
     diagnostics : tuple of Diagnostic
         ``process_ended``, where it did; what the last sample lacks.
     """
@@ -176,9 +177,15 @@ def _folder(name: str) -> str | None:
 def _count(table: Table) -> dict[tuple[str, str], int]:
     """Handles of each (group, value)."""
     counts: Counter[tuple[str, str]] = Counter()
-    for column, groups in (("type_name", ("type_name",)), ("object_name", _GROUPS[1:])):
+    # The name of a pipe is its number, and so is that of a socket without its addresses.
+    named = ~table["type_name"].isin(["Pipe", "Socket"])
+    for column, groups, rows in (
+        ("type_name", _GROUPS[:1], slice(None)),
+        ("object_name", _GROUPS[1:], named),
+    ):
         texts = table[column]
-        codes, numbers = np.unique(texts.codes[texts.codes >= 0], return_counts=True)
+        used = texts.codes[rows]
+        codes, numbers = np.unique(used[used >= 0], return_counts=True)
         for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
             for group in groups:
                 value = _GROUPERS[group](texts.categories[code])
@@ -250,9 +257,9 @@ class _Sampler:
         self._created_at_ns: int | None = None
         self._start = 0.0
 
-    def take(self) -> None:
+    def take(self, flags: int = _BARE) -> None:
         """Take one; ProcessGone where the process ended, be its number another's by now."""
-        with look(self.pid, _BARE) as view:
+        with look(self.pid, flags) as view:
             table = _with_diagnostics(view)
             created_at_ns = view.process().created_at_ns
         now = time.monotonic()
@@ -342,7 +349,8 @@ def leaks(
             progress(taken, count, sampler.result())
         time.sleep(max(start + taken * interval - time.monotonic(), 0))
         try:
-            sampler.take()
+            # The last one says of new sockets where they lead.
+            sampler.take(HANDLE_DETAILS if taken == count - 1 else _BARE)
         except ProcessGone:
             message = f"process {pid} ended after {taken} of {count} samples"
             ended = Diagnostic(

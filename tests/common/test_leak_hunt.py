@@ -230,10 +230,12 @@ def test_a_leak_of_known_rate(child, tmp_path):
     assert files.not_fallen == 1
     elapsed = found.seconds[-1]
     assert files.per_second == pytest.approx((files.last - files.first) / elapsed, rel=0.5)
+    kinds = {g.value: g for g in found.by("type_name")}
     if not WINDOWS:
+        sockets = found.difference.added["socket_type"]
+        assert (sockets == "SOCK_DGRAM").sum() == kinds["Socket"].last - kinds["Socket"].first
         folder = found.by("folder")[0]
         assert (folder.value, folder.counts) == (f"{tmp_path}/", files.counts)
-        kinds = {g.value: g for g in found.by("type_name")}
         assert kinds["File"].grows
         assert kinds["Socket"].grows
         assert not kinds["Pipe"].grows
@@ -367,16 +369,16 @@ def test_threads_of_every_process(child):
 
 def test_commands_over_every_process(run, child, tmp_path):
     child.ask(f"open {tmp_path / 'held.log'}")
-    code, out, err = run("handles", "--all", "--name", "*held.log", "--json")
+    code, out, _ = run("handles", "--all", "--name", "*held.log", "--json")
     assert code == 0
     said = json.loads(out)
     assert said["all"] is True
     assert [row["pid"] for row in said["rows"]] == [child.pid]
     assert said["rows"][0]["process_name"].startswith("python")
-    code, out, err = run("handles", "--all", "--name", "*held.log")
+    _, out, _ = run("handles", "--all", "--name", "*held.log")
     header = out.splitlines()[0].split()
     assert header[:3] == ["pid", "process_name", "handle"]
-    code, out, _err = run("handles", child.pid, "--name", "*held.log", "--json")
+    _, out, _ = run("handles", child.pid, "--name", "*held.log", "--json")
     assert len(json.loads(out)["rows"]) == 1
     assert json.loads(run("handles", child.pid, "--name", "held.log", "--json")[1])["rows"] == []
     _, out, _ = run("threads", "--all", "--where", f"pid={child.pid}", "--json")

@@ -292,6 +292,70 @@ def test_sockets(target, tmp_path, placement):
     assert_sockets(handles(target), tmp_path)
 
 
+MANY = """
+import os, resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+kept = []
+for number in range(1000):
+    kept += socket.socketpair()
+    kept.append(open(os.path.join(sys.argv[1], str(number)), "a"))
+    os.pipe()
+    os.eventfd(number)
+# Holes, and numbers far beyond the count.
+for number in range(40, 4000, 7):
+    os.close(number)
+os.dup2(1, 9000)
+print("ready", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("details", [True, False])
+def test_more_than_one_thread_reads_at_once(tmp_path, details):
+    """Row by row what /proc says, of so many that two threads share them."""
+    with subprocess.Popen(
+        [sys.executable, "-c", MANY, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        table = snapcore.handles(process.pid, details=details)
+        folder = Path(f"/proc/{process.pid}")
+        links = descriptors(process.pid)
+        assert len(links) > 5000
+        assert table["handle"].tolist() == sorted(map(int, links))
+        for i, number in enumerate(map(str, table["handle"])):
+            row = table.row(i)
+            if row["type_name"] != "Socket" or not details:
+                assert row["object_name"] == links[number]
+            assert row["inode"] == os.stat(folder / "fd" / number).st_ino
+            info = dict(
+                line.split(":", 1) for line in (folder / "fdinfo" / number).read_text().splitlines()
+            )
+            assert row["granted_access"] == int(info["flags"], 8)
+            if details and row["type_name"] == "EventFd":
+                assert row["current_count"] == int(info["eventfd-count"], 16)
+        kinds = [row["type_name"] for row in map(table.row, range(len(table)))]
+        counts = {kind: kinds.count(kind) for kind in ("Socket", "File", "EventFd")}
+        assert all(count > 700 for count in counts.values()), counts
+        if details:
+            sockets = np.flatnonzero(table["type_name"] == "Socket")
+            peers = dict(zip(table["handle"][sockets], table["peer_handle"][sockets], strict=True))
+            paired = [h for h, peer in peers.items() if peer in peers]
+            assert len(paired) > 1000
+            assert all(peers[peers[h]] == h for h in paired)
+        process.communicate()
+
+
+def test_handles_alone_are_numbers(target):
+    with snapcore.capture(target.pid, CaptureFlags.HANDLES) as snap:
+        table = snap.handles()
+    assert table["handle"].tolist() == sorted(int(n) for n in descriptors(target.pid))
+    assert table.valid("captured_at_ns").all()
+    known = {c for c in table.columns if table.valid(c).any()}
+    assert known == {"handle", "captured_at_ns", "flags"}
+    assert set(table["flags"].tolist()) == {HandleFlags.NONE}
+
+
 def test_sockets_of_another_network_namespace(start, tmp_path):
     target = start("descriptors", tmp_path, "netns")
     assert os.stat(f"/proc/{target.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino
