@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pytest_addoption", "pytest_configure"]
 
-# pytest-timeout kills at its time-out: by os._exit(), where its method is "thread". So the dumps are
-# begun that much before, and have to be there by then.
+# pytest-timeout strikes at its time-out. The dumps are begun that much before, so that they show the
+# test as it hangs.
 _LEAST_LEAD, _MOST_LEAD = 2.0, 10.0
 # For all dumps of a test, and of one process.
 _BOUND = 30.0
@@ -147,12 +147,22 @@ def family(root: int, parents: list[tuple[int, int]]) -> list[int]:
 
 
 @dataclass(eq=False)
+class _Timer:
+    """What pytest-timeout has set for a test."""
+
+    item: pytest.Item
+    settings: Any
+    end: float
+
+
+@dataclass(eq=False)
 class _Test:
     """One test that runs."""
 
     id: str
     started: float
     deadlines: dict[str, float] = field(default_factory=dict)
+    timer: _Timer | None = None
     begun: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     lines: list[str] = field(default_factory=list)
@@ -207,15 +217,27 @@ class _Dumper:
 
     # Of pytest-timeout, where that is there.
     @pytest.hookimpl(wrapper=True, optionalhook=True)
-    def pytest_timeout_set_timer(self, settings: Any) -> Generator[None, object, object]:
+    def pytest_timeout_set_timer(
+        self, item: pytest.Item, settings: Any
+    ) -> Generator[None, object, object]:
         seconds = settings.timeout
-        if seconds:
-            self._set("pytest-timeout", time.monotonic() + seconds - lead(seconds))
+        if seconds and threading.current_thread() is not self._thread:
+            now = time.monotonic()
+            with self._changed:
+                if self._test is not None:
+                    self._test.timer = _Timer(item, settings, now + seconds)
+                    self._test.deadlines["pytest-timeout"] = now + seconds - lead(seconds)
+                    self._changed.notify_all()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self) -> Generator[None, object, object]:
-        self._set("pytest-timeout", math.inf)
+        if threading.current_thread() is not self._thread:
+            with self._changed:
+                if self._test is not None:
+                    self._test.timer = None
+                    self._test.deadlines.pop("pytest-timeout", None)
+                    self._changed.notify_all()
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -243,11 +265,20 @@ class _Dumper:
                 self._thread.start()
             self._changed.notify_all()
 
-    def _set(self, name: str, deadline: float) -> None:
+    def _hold(self, test: _Test) -> None:
+        """Keep pytest-timeout's method "thread", which ends the process, from doing it meanwhile."""
         with self._changed:
-            if self._test is not None:
-                self._test.deadlines[name] = deadline
-                self._changed.notify_all()
+            if test.timer is not None and test.timer.settings.method == "thread":
+                item = test.timer.item
+                item.config.hook.pytest_timeout_cancel_timer(item=item)
+
+    def _let_go(self, test: _Test) -> None:
+        """Set its timer again, unless the test has ended and nothing would take it back."""
+        with self._changed:
+            if test.timer is not None and test.timer.settings.method == "thread":
+                item, left = test.timer.item, test.timer.end - time.monotonic()
+                settings = test.timer.settings._replace(timeout=max(left, 0.01))
+                item.config.hook.pytest_timeout_set_timer(item=item, settings=settings)
 
     def _due(self) -> _Test | None:
         """The next test whose time is up; None at the end."""
@@ -267,12 +298,13 @@ class _Dumper:
     def _run(self) -> None:
         while (test := self._due()) is not None:
             try:
+                self._hold(test)
                 self._dump(test)
             except BaseException as error:  # noqa: BLE001  (a test must not fail of it)
                 test.lines.append(f"no dumps: {error!r}")
-            finally:
-                test.done.set()
             self._say(test)
+            test.done.set()
+            self._let_go(test)
 
     def _dump(self, test: _Test) -> None:
         import snapcore
