@@ -183,6 +183,7 @@ class _Dumper:
         self._thread: threading.Thread | None = None
         self._owner = 0
         self._stop = False
+        self._local = threading.local()
         # Tests are captured by replacing descriptor 2.
         self._stderr: int | None = None
 
@@ -221,7 +222,7 @@ class _Dumper:
         self, item: pytest.Item, settings: Any
     ) -> Generator[None, object, object]:
         seconds = settings.timeout
-        if seconds and threading.current_thread() is not self._thread:
+        if seconds and not self._is_ours:
             now = time.monotonic()
             with self._changed:
                 if self._test is not None:
@@ -232,7 +233,7 @@ class _Dumper:
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self) -> Generator[None, object, object]:
-        if threading.current_thread() is not self._thread:
+        if not self._is_ours:
             with self._changed:
                 if self._test is not None:
                     self._test.timer = None
@@ -248,8 +249,11 @@ class _Dumper:
         test = self._test
         if test is not None and test.id == item.nodeid and test.begun and not test.reported:
             test.reported = True
+            # Its signal would strike here, where it is no failure of the test.
+            left = self._hold(test, "signal")
             if not test.done.wait(_BOUND):
                 test.lines.append(f"the dumps were not done within {_BOUND:.0f} s")
+            self._let_go(test, left)
             report.sections.append(("snapcore dumps", "\n".join(test.lines)))
         return report
 
@@ -265,20 +269,40 @@ class _Dumper:
                 self._thread.start()
             self._changed.notify_all()
 
-    def _hold(self, test: _Test) -> None:
-        """Keep pytest-timeout's method "thread", which ends the process, from doing it meanwhile."""
+    def _hold(self, test: _Test, method: str) -> float | None:
+        """Stop the clock of pytest-timeout; how much was left, None where there is no such clock."""
         with self._changed:
-            if test.timer is not None and test.timer.settings.method == "thread":
-                item = test.timer.item
-                item.config.hook.pytest_timeout_cancel_timer(item=item)
+            timer = test.timer
+            if timer is None or timer.settings.method != method:
+                return None
+            left = timer.end - time.monotonic()
+            if left <= 0:
+                return None
+            self._local.ours = True
+            try:
+                timer.item.config.hook.pytest_timeout_cancel_timer(item=timer.item)
+            finally:
+                self._local.ours = False
+            return left
 
-    def _let_go(self, test: _Test) -> None:
-        """Set its timer again, unless the test has ended and nothing would take it back."""
+    def _let_go(self, test: _Test, left: float | None) -> None:
+        """Let it go on, unless the test has ended and nothing would stop it any more."""
         with self._changed:
-            if test.timer is not None and test.timer.settings.method == "thread":
-                item, left = test.timer.item, test.timer.end - time.monotonic()
-                settings = test.timer.settings._replace(timeout=max(left, 0.01))
-                item.config.hook.pytest_timeout_set_timer(item=item, settings=settings)
+            timer = test.timer
+            if timer is None or left is None:
+                return
+            timer.end = time.monotonic() + left
+            settings = timer.settings._replace(timeout=left)
+            self._local.ours = True
+            try:
+                hook = timer.item.config.hook
+                hook.pytest_timeout_set_timer(item=timer.item, settings=settings)
+            finally:
+                self._local.ours = False
+
+    @property
+    def _is_ours(self) -> bool:
+        return getattr(self._local, "ours", False)
 
     def _due(self) -> _Test | None:
         """The next test whose time is up; None at the end."""
@@ -297,14 +321,16 @@ class _Dumper:
 
     def _run(self) -> None:
         while (test := self._due()) is not None:
+            left = None
             try:
-                self._hold(test)
+                # This method ends the process, and so the dumps; the other is held up by the report.
+                left = self._hold(test, "thread")
                 self._dump(test)
             except BaseException as error:  # noqa: BLE001  (a test must not fail of it)
                 test.lines.append(f"no dumps: {error!r}")
             self._say(test)
             test.done.set()
-            self._let_go(test)
+            self._let_go(test, left)
 
     def _dump(self, test: _Test) -> None:
         import snapcore
