@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""snapcore doctor on both systems; of what Linux refuses see linux/test_doctor.py."""
+"""snapcore doctor on both systems; of what Linux refuses see linux/test_doctor_refusals.py."""
 
 from __future__ import annotations
 
