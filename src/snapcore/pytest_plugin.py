@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pytest_addoption", "pytest_configure"]
 
-# pytest-timeout kills at its time-out: by os._exit(), where its method is "thread". So the dumps are
-# begun that much before, and have to be there by then.
+# pytest-timeout strikes at its time-out. The dumps are begun that much before, so that they show the
+# test as it hangs.
 _LEAST_LEAD, _MOST_LEAD = 2.0, 10.0
 # For all dumps of a test, and of one process.
 _BOUND = 30.0
@@ -147,12 +147,22 @@ def family(root: int, parents: list[tuple[int, int]]) -> list[int]:
 
 
 @dataclass(eq=False)
+class _Timer:
+    """What pytest-timeout has set for a test."""
+
+    item: pytest.Item
+    settings: Any
+    end: float
+
+
+@dataclass(eq=False)
 class _Test:
     """One test that runs."""
 
     id: str
     started: float
     deadlines: dict[str, float] = field(default_factory=dict)
+    timer: _Timer | None = None
     begun: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     lines: list[str] = field(default_factory=list)
@@ -173,6 +183,7 @@ class _Dumper:
         self._thread: threading.Thread | None = None
         self._owner = 0
         self._stop = False
+        self._local = threading.local()
         # Tests are captured by replacing descriptor 2.
         self._stderr: int | None = None
 
@@ -207,15 +218,27 @@ class _Dumper:
 
     # Of pytest-timeout, where that is there.
     @pytest.hookimpl(wrapper=True, optionalhook=True)
-    def pytest_timeout_set_timer(self, settings: Any) -> Generator[None, object, object]:
+    def pytest_timeout_set_timer(
+        self, item: pytest.Item, settings: Any
+    ) -> Generator[None, object, object]:
         seconds = settings.timeout
-        if seconds:
-            self._set("pytest-timeout", time.monotonic() + seconds - lead(seconds))
+        if seconds and not self._is_ours:
+            now = time.monotonic()
+            with self._changed:
+                if self._test is not None:
+                    self._test.timer = _Timer(item, settings, now + seconds)
+                    self._test.deadlines["pytest-timeout"] = now + seconds - lead(seconds)
+                    self._changed.notify_all()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self) -> Generator[None, object, object]:
-        self._set("pytest-timeout", math.inf)
+        if not self._is_ours:
+            with self._changed:
+                if self._test is not None:
+                    self._test.timer = None
+                    self._test.deadlines.pop("pytest-timeout", None)
+                    self._changed.notify_all()
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -226,8 +249,11 @@ class _Dumper:
         test = self._test
         if test is not None and test.id == item.nodeid and test.begun and not test.reported:
             test.reported = True
+            # Its signal would strike here, where it is no failure of the test.
+            left = self._hold(test, "signal")
             if not test.done.wait(_BOUND):
                 test.lines.append(f"the dumps were not done within {_BOUND:.0f} s")
+            self._let_go(test, left)
             report.sections.append(("snapcore dumps", "\n".join(test.lines)))
         return report
 
@@ -243,11 +269,40 @@ class _Dumper:
                 self._thread.start()
             self._changed.notify_all()
 
-    def _set(self, name: str, deadline: float) -> None:
+    def _hold(self, test: _Test, method: str) -> float | None:
+        """Stop the clock of pytest-timeout; how much was left, None where there is no such clock."""
         with self._changed:
-            if self._test is not None:
-                self._test.deadlines[name] = deadline
-                self._changed.notify_all()
+            timer = test.timer
+            if timer is None or timer.settings.method != method:
+                return None
+            left = timer.end - time.monotonic()
+            if left <= 0:
+                return None
+            self._local.ours = True
+            try:
+                timer.item.config.hook.pytest_timeout_cancel_timer(item=timer.item)
+            finally:
+                self._local.ours = False
+            return left
+
+    def _let_go(self, test: _Test, left: float | None) -> None:
+        """Let it go on, unless the test has ended and nothing would stop it any more."""
+        with self._changed:
+            timer = test.timer
+            if timer is None or left is None:
+                return
+            timer.end = time.monotonic() + left
+            settings = timer.settings._replace(timeout=left)
+            self._local.ours = True
+            try:
+                hook = timer.item.config.hook
+                hook.pytest_timeout_set_timer(item=timer.item, settings=settings)
+            finally:
+                self._local.ours = False
+
+    @property
+    def _is_ours(self) -> bool:
+        return getattr(self._local, "ours", False)
 
     def _due(self) -> _Test | None:
         """The next test whose time is up; None at the end."""
@@ -266,13 +321,16 @@ class _Dumper:
 
     def _run(self) -> None:
         while (test := self._due()) is not None:
+            left = None
             try:
+                # This method ends the process, and so the dumps; the other is held up by the report.
+                left = self._hold(test, "thread")
                 self._dump(test)
             except BaseException as error:  # noqa: BLE001  (a test must not fail of it)
                 test.lines.append(f"no dumps: {error!r}")
-            finally:
-                test.done.set()
             self._say(test)
+            test.done.set()
+            self._let_go(test, left)
 
     def _dump(self, test: _Test) -> None:
         import snapcore

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""snapcore doctor on both systems; of what Linux refuses see linux/test_doctor.py."""
+"""snapcore doctor on both systems; of what Linux refuses see linux/test_doctor_refusals.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from support import WINDOWS
 
 from snapcore.cli import ExitCode, main
-from snapcore.cli.doctor import windows_checks
+from snapcore.cli.doctor import linux_checks, windows_checks
 
 
 def test_this_system(idle, capsys):
@@ -53,6 +53,44 @@ def test_what_windows_facts_mean(changed, name, status, advice):
         **changed,
     }
     (check,) = [c for c in windows_checks(facts) if c.name == name]
+    assert check.status == status
+    assert advice in check.advice
+    assert bool(advice) == bool(check.advice)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "status", "advice"),
+    [
+        ({}, "Yama ptrace_scope", "ok", ""),
+        ({"yama_scope": "1"}, "Yama ptrace_scope", "note", "PR_SET_PTRACER"),
+        ({"yama_scope": "2"}, "Yama ptrace_scope", "no", "CAP_SYS_PTRACE"),
+        ({"yama_scope": "2", "effective": "0x80000"}, "Yama ptrace_scope", "ok", ""),
+        ({"yama_scope": "3", "effective": "0x80000"}, "Yama ptrace_scope", "no", "next boot"),
+        ({"ptrace_filtered": "yes", "seccomp": "2"}, "seccomp of this process", "no", "Docker"),
+        ({"seccomp": "2"}, "seccomp of this process", "note", "lets ptrace through"),
+        ({"foreign_proc": "yes"}, "/proc", "no", "mount it anew"),
+        ({"hidepid": "invisible"}, "/proc", "note", "gid="),
+        ({"hidepid": "2", "effective": "0x80000"}, "/proc", "ok", ""),
+        ({"helper_executable": "no"}, "tracer program", "no", "SNAPCORE_TRACER=thread"),
+        ({"pagemap_scan": "no"}, "kernel", "note", "Linux 6.7"),
+        ({"initial_user_namespace": "no"}, "user namespace", "note", "processes outside"),
+        ({"suspend_seccomp": "run with X"}, "targets with a seccomp filter", "note", "run with X"),
+    ],
+)
+def test_what_linux_facts_mean(changed, name, status, advice):
+    facts = {
+        **dict.fromkeys(("yama_scope", "hidepid", "label", "suspend_seccomp"), ""),
+        **dict.fromkeys(("no_new_privs", "ptrace_filtered", "foreign_proc"), "no"),
+        **dict.fromkeys(("pagemap_scan", "procmap_query", "close_range"), "yes"),
+        **dict.fromkeys(("process_vm_readv", "initial_user_namespace"), "yes"),
+        "effective": "0x0",
+        "permitted": "0x0",
+        "seccomp": "0",
+        "helper": "/x/snapcore-tracer",
+        "helper_executable": "yes",
+        **changed,
+    }
+    (check,) = [c for c in linux_checks(facts, 1000) if c.name == name]
     assert check.status == status
     assert advice in check.advice
     assert bool(advice) == bool(check.advice)
