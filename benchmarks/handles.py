@@ -101,33 +101,52 @@ static void dump_sockets(const void *request, size_t size) {
     close(s);
 }
 
+static int links, infos, level;
+static char link_text[4096], text[4096];
+
+static void look(const char *name) {
+    struct statx status;
+    if (level == 0) return;
+    if (level >= 2)
+        statx(links, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE,
+              &status);
+    checksum += readlinkat(links, name, link_text, sizeof link_text);
+    if (level == 1) return;
+    int info = openat(infos, name, O_RDONLY | O_CLOEXEC);
+    checksum += read(info, text, sizeof text);
+    close(info);
+    if (!strncmp(link_text, "anon_inode:", 11))
+        checksum += readlinkat(links, name, link_text, sizeof link_text);
+}
+
 int main(int argc, char **argv) {
     /* 0: numbers; 1: names; 2: types and access; 3: socket addresses as well. */
-    int level = atoi(argv[2]);
-    char path[64], entries[32768], link[4096], text[4096];
+    char path[64], entries[32768];
     struct timespec start, end;
+    level = atoi(argv[2]);
     clock_gettime(CLOCK_MONOTONIC, &start);
     snprintf(path, sizeof path, "/proc/%s/fd", argv[1]);
-    int links = open(path, O_RDONLY | O_DIRECTORY);
+    links = open(path, O_RDONLY | O_DIRECTORY);
     snprintf(path, sizeof path, "/proc/%s/fdinfo", argv[1]);
-    int infos = open(path, O_RDONLY | O_DIRECTORY);
+    infos = open(path, O_RDONLY | O_DIRECTORY);
+    if (level >= 2) {
+        /* As snapcore does: the first so many numbers, then the list of what is behind them. */
+        struct stat status;
+        fstat(links, &status);
+        for (long number = 0; number < status.st_size; ++number) {
+            char name[16];
+            snprintf(name, sizeof name, "%ld", number);
+            look(name);
+        }
+        lseek(links, status.st_size + 2, SEEK_SET);
+    }
     for (long n; (n = syscall(SYS_getdents64, links, entries, sizeof entries)) > 0;) {
         for (long at = 0; at < n;) {
             uint16_t length;
             memcpy(&length, entries + at + 16, 2);
-            const char *name = entries + at + 19;
-            at += length;
+            if (entries[at + 19] != '.') look(entries + at + 19);
             ++checksum;
-            if (*name == '.' || level == 0) continue;
-            checksum += readlinkat(links, name, link, sizeof link);
-            if (level == 1) continue;
-            struct statx status;
-            statx(links, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE,
-                  &status);
-            int info = openat(infos, name, O_RDONLY | O_CLOEXEC);
-            checksum += read(info, text, sizeof text);
-            close(info);
-            checksum += readlinkat(links, name, link, sizeof link);
+            at += length;
         }
     }
     if (level == 3) {
