@@ -47,6 +47,7 @@ from snapcore.flags import (
     ProcessFlags,
     ThreadFlags,
 )
+from snapcore.fleet import Scan, ScanDiagnostic, scan
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
@@ -82,6 +83,8 @@ __all__ = [
     "ProcessFlags",
     "ProcessGone",
     "ProcessView",
+    "Scan",
+    "ScanDiagnostic",
     "SnapError",
     "Snapshot",
     "Stream",
@@ -97,6 +100,7 @@ __all__ = [
     "dump",
     "handles",
     "open",
+    "scan",
     "system_handles",
     "threads",
 ]

@@ -13,6 +13,7 @@ from snapcore.cli.dump import DumpCommand
 from snapcore.cli.exit_codes import CommandError, ExitCode, NoSuchProcess, exit_code_of
 from snapcore.cli.info import InfoCommand
 from snapcore.cli.read import ReadCommand
+from snapcore.cli.scan import ScanCommand
 from snapcore.cli.streams import complain, discard, flush
 from snapcore.cli.tables import TABLE_COMMANDS
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (DumpCommand(), InfoCommand(), *TABLE_COMMANDS, ReadCommand())
+_COMMANDS = (DumpCommand(), InfoCommand(), *TABLE_COMMANDS, ReadCommand(), ScanCommand())
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -6,17 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snapcore.cli.columnar import BINARY_FORMATS, check_output, encoded
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
 from snapcore.cli.output import FORMATS, write_frame
-from snapcore.cli.streams import warn
+from snapcore.cli.streams import new_file, warn, write_bytes
 from snapcore.cli.views import add_target, ask, identity_of, open_view
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["TABLE_COMMANDS", "TableCommand", "add_format"]
+__all__ = ["TABLE_COMMANDS", "TableCommand", "add_format", "add_output"]
 
 
 def add_format(parser: argparse.ArgumentParser, forms: Sequence[str]) -> None:
@@ -42,6 +43,24 @@ def add_format(parser: argparse.ArgumentParser, forms: Sequence[str]) -> None:
         const="json",
         help="short for --format json",
     )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add ``-o`` and ``--force``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The subparser of a command.
+    """
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="of --format parquet and arrow (an IPC stream): write to this file; both need the extra "
+        "snapcore[arrow]",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def _count(text: str) -> int:
@@ -98,7 +117,8 @@ class TableCommand:
                 help="of a process on Linux: look in every process for the other ends of pipes and "
                 "sockets (peer_pid, peer_handle)",
             )
-        add_format(parser, FORMATS)
+        add_format(parser, (*FORMATS, *BINARY_FORMATS))
+        add_output(parser)
         parser.add_argument(
             "--columns",
             metavar="A,B,...",
@@ -138,6 +158,7 @@ class TableCommand:
             The exit code.
         """
         peers = getattr(arguments, "peers", False)
+        check_output(arguments.format, arguments.output)
         if arguments.by is not None and arguments.columns is not None:
             message = "--by has columns of its own: leave out --columns"
             raise ValueError(message)
@@ -148,13 +169,21 @@ class TableCommand:
             frame = Frame.from_table(ask(view, getattr(view, self.name)))
             identity, diagnostics = identity_of(view), view.diagnostics
         frame = self._chosen(frame, arguments)
-        write_frame(
-            frame,
-            arguments.format,
-            identity=identity,
-            diagnostics=diagnostics,
-            droppable=() if arguments.columns else self.droppable,
-        )
+        if arguments.format in BINARY_FORMATS:
+            data = encoded(frame, arguments.format)
+            if arguments.output is None:
+                write_bytes(data)
+            else:
+                with new_file(arguments.output, replace=arguments.force) as put:
+                    put(data)
+        else:
+            write_frame(
+                frame,
+                arguments.format,
+                identity=identity,
+                diagnostics=diagnostics,
+                droppable=() if arguments.columns else self.droppable,
+            )
         return ExitCode.WARNINGS if warn(diagnostics, quiet=arguments.quiet) else ExitCode.OK
 
     def _chosen(self, frame: Frame, arguments: argparse.Namespace) -> Frame:
