@@ -126,7 +126,7 @@ def test_what_is_no_size(text):
 
 
 @pytest.mark.parametrize(
-    "command", ["dump", "info", "threads", "handles", "regions", "modules", "read"]
+    "command", ["dump", "info", "threads", "handles", "regions", "modules", "read", "scan"]
 )
 def test_help_is_the_golden_one(monkeypatch, capsys, command):
     monkeypatch.setenv("COLUMNS", "100")
