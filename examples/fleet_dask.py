@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -35,13 +36,12 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(map(str, Path(options.folder).rglob("*.dmp")))
     parts = [paths[i :: options.parts] for i in range(options.parts)]
-    cluster = options.scheduler or LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    )
-    with Client(cluster) as client:
+    with ExitStack() as stack:
+        cluster = options.scheduler or stack.enter_context(
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        )
+        client = stack.enter_context(Client(cluster))
         done = client.gather([client.submit(gather, p, options.output) for p in parts if p])
-    if isinstance(cluster, LocalCluster):
-        cluster.close()
     with duckdb.connect() as connection:
         by_host = connection.execute(
             "SELECT host, count(*) AS handles FROM read_parquet($1, hive_partitioning = true) "

@@ -338,8 +338,8 @@ void export_array(const Batch& batch, ArrowArray* out) {
 }
 
 void export_stream(std::shared_ptr<const Batch> batch, ArrowArrayStream* out) {
-    auto held = std::make_unique<Stream>();
-    held->batch = std::move(batch);
+    auto owned_stream = std::make_unique<Stream>();
+    owned_stream->batch = std::move(batch);
     *out = {};
     out->get_schema = [](ArrowArrayStream* stream, ArrowSchema* schema) {
         return guarded(stream, [&](Stream& held) { export_schema(*held.batch, schema); });
@@ -360,7 +360,7 @@ void export_stream(std::shared_ptr<const Batch> batch, ArrowArrayStream* out) {
         stream->private_data = nullptr;
         stream->release = nullptr;
     };
-    out->private_data = held.release();
+    out->private_data = owned_stream.release();
 }
 
 }  // namespace snapcore::bindings::arrow
