@@ -92,6 +92,8 @@ def tables_header(dtypes: ModuleType) -> str:
             out.append(f"    {kind} {c.name};")
         out.append(f"\n    void append(const {stem}Row& row) {{")
         out += [f"        {c.name}.append(row.{c.name});" for c in columns]
+        out.append(f"    }}\n    void append(const {stem}Table& other) {{")
+        out += [f"        {c.name}.append(other.{c.name});" for c in columns]
         out.append(f"    }}\n    {stem}Row row(std::size_t index) const {{\n        {stem}Row row;")
         out += [f"        row.{c.name} = {c.name}.at(index);" for c in columns]
         out.append("        return row;\n    }\n    void pad(std::size_t rows) {")

@@ -64,6 +64,12 @@ void append_utf8(std::string& out, char32_t c) {
     }
 }
 
+void append_hex(std::string& out, char byte) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    out += kHex[static_cast<unsigned char>(byte) >> 4];
+    out += kHex[static_cast<unsigned char>(byte) & 0xf];
+}
+
 }  // namespace
 
 std::u16string utf8_to_utf16(std::string_view bytes) {
@@ -122,25 +128,43 @@ std::string utf16_to_utf8(std::u16string_view text) {
     return utf16_to_utf8(std::as_bytes(std::span(text)));
 }
 
+bool is_utf8(std::string_view bytes) {
+    for (std::size_t at = 0; at < bytes.size();) {
+        if (decode_utf8(bytes, at) == kInvalid) return false;
+    }
+    return true;
+}
+
+std::string escaped_utf8(std::string_view bytes) {
+    std::string out;
+    out.reserve(bytes.size());
+    for (std::size_t at = 0; at < bytes.size();) {
+        const std::size_t begin = at;
+        if (decode_utf8(bytes, at) == kInvalid) {
+            out += "\\x";
+            append_hex(out, bytes[begin]);
+        } else {
+            out += bytes.substr(begin, at - begin);
+        }
+    }
+    return out;
+}
+
 std::string json_quote(std::string_view bytes) {
-    constexpr std::string_view kHex = "0123456789abcdef";
     std::string out = "\"";
     for (std::size_t at = 0; at < bytes.size();) {
         const std::size_t begin = at;
         const char32_t c = decode_utf8(bytes, at);
         if (c == kInvalid) {
             // The backslash is part of the text, so JSON wants it doubled.
-            const auto byte = static_cast<unsigned char>(bytes[begin]);
             out += "\\\\x";
-            out += kHex[byte >> 4];
-            out += kHex[byte & 0xf];
+            append_hex(out, bytes[begin]);
         } else if (c == '"' || c == '\\') {
             out += '\\';
             out += static_cast<char>(c);
         } else if (c < 0x20) {
             out += "\\u00";
-            out += kHex[c >> 4];
-            out += kHex[c & 0xf];
+            append_hex(out, static_cast<char>(c));
         } else {
             out += bytes.substr(begin, at - begin);
         }

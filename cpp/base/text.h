@@ -19,6 +19,11 @@ std::string utf16_to_utf8(std::u16string_view text);
 std::string utf16_to_utf8(std::span<const std::byte> text);  // little-endian, of any alignment
 void append_utf16(std::string& out, std::span<const std::byte> text);  // the same, in UTF-8
 
+// Whether Python's strict decoder takes it.
+bool is_utf8(std::string_view bytes);
+// Bytes that are not UTF-8 escaped as \xNN, all else as it is.
+std::string escaped_utf8(std::string_view bytes);
+
 // A JSON string literal, quotes included; bytes that are not UTF-8 are escaped as \xNN in the text.
 std::string json_quote(std::string_view bytes);
 

@@ -9,16 +9,19 @@
 #include <string_view>
 
 #include "base/diagnostics.h"
+#include "bindings/arrow.h"
 #include "snapshot/context.h"
 #include "tables/tables.h"
 
 namespace snapcore::bindings {
 
+void bind_arrow(pybind11::module_& module);  // before what gives arrow::Column
 void bind_columns(pybind11::module_& module);
 void bind_errors(pybind11::module_& module);
 void bind_snapshot(pybind11::module_& module);
 void bind_dump_file(pybind11::module_& module);
 void bind_jobs(pybind11::module_& module);
+void bind_scan(pybind11::module_& module);
 void bind_system(pybind11::module_& module);
 
 // (severity, code, message, call, domain, error, subject) each.
@@ -32,6 +35,8 @@ public:
     virtual std::size_t rows() const = 0;
     // (values, valid or None), or (codes, Strings). Throws KeyError.
     virtual pybind11::tuple column(std::string_view name) const = 0;
+    // The same for other libraries; needs no GIL. Throws KeyError.
+    virtual arrow::Column arrow(std::string_view name) const = 0;
 };
 template <class Table>
 std::unique_ptr<Columns> columns_of(std::shared_ptr<const Table> table);

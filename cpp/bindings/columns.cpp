@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <pybind11/numpy.h>
 
-#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/bindings.h"
+#include "bindings/blocks.h"
 #include "generated/context_checks.h"  // the record that contexts_of() hands out
 
 namespace py = pybind11;
@@ -41,18 +42,6 @@ py::dtype type_of() {
 template <>
 py::dtype type_of<Boolean>() {
     return py::dtype::of<bool>();
-}
-
-// One block of equal bytes for all columns of which nothing is known; grows with the longest table.
-template <std::uint8_t kByte>
-std::shared_ptr<const std::vector<std::uint8_t>> block_of(std::size_t size) {
-    static std::mutex mutex;
-    static std::shared_ptr<const std::vector<std::uint8_t>> block;
-    const std::lock_guard lock(mutex);
-    if (!block || block->size() < size) {
-        block = std::make_shared<const std::vector<std::uint8_t>>(size, kByte);
-    }
-    return block;
 }
 
 // The unique strings of a column; they become Python's when they are asked for.
@@ -111,6 +100,14 @@ public:
         if (!out) throw py::key_error(std::string(name));
         return out;
     }
+    arrow::Column arrow(std::string_view name) const override {
+        std::optional<arrow::Column> out;
+        table_->for_each_column([&](std::string_view candidate, const auto& values) {
+            if (candidate == name) out = arrow::column_of(values, table_);
+        });
+        if (!out) throw py::key_error(std::string(name));
+        return *std::move(out);
+    }
 
 private:
     std::shared_ptr<const Table> table_;
@@ -136,7 +133,14 @@ void bind_columns(py::module_& module) {
         .def("to_list", &to_list);
     py::class_<Columns>(module, "Columns")
         .def_property_readonly("rows", &Columns::rows)
-        .def("column", &Columns::column, py::arg("name"));
+        .def("column", &Columns::column, py::arg("name"))
+        .def(
+            "arrow",
+            [](const Columns& columns, const std::string& name) {
+                const py::gil_scoped_release release;
+                return std::make_shared<arrow::Column>(columns.arrow(name));
+            },
+            py::arg("name"));
 }
 
 py::dict contexts_of(const std::shared_ptr<const ContextTable>& table) {

@@ -53,6 +53,21 @@ public:
         if (masked_) valid_.resize(values_.size(), 1);
         return std::span<T>(values_).last(rows);
     }
+    // All rows of another column.
+    void append(const Column& other) {
+        if (other.values_.empty()) {
+            pad(size() + other.size());
+            return;
+        }
+        if (unknown_ != 0) materialize();
+        if (other.masked_) mask();
+        values_.insert(values_.end(), other.values_.begin(), other.values_.end());
+        if (other.masked_) {
+            valid_.insert(valid_.end(), other.valid_.begin(), other.valid_.end());
+        } else if (masked_) {
+            valid_.resize(values_.size(), 1);
+        }
+    }
     // Makes it `rows` long; the new ones are not known.
     void pad(std::size_t rows) {
         if (size() >= rows) return;
@@ -60,11 +75,7 @@ public:
             unknown_ = rows;
             return;
         }
-        if (!masked_) {
-            masked_ = true;
-            valid_.reserve(values_.capacity());
-            valid_.assign(values_.size(), 1);
-        }
+        mask();
         values_.resize(rows);
         valid_.resize(rows);
     }
@@ -81,6 +92,12 @@ public:
     }
 
 private:
+    void mask() {
+        if (masked_) return;
+        masked_ = true;
+        valid_.reserve(values_.capacity());
+        valid_.assign(values_.size(), 1);
+    }
     void materialize() {
         values_.reserve(std::max(expected_, unknown_ + 1));
         values_.resize(unknown_);
@@ -110,6 +127,9 @@ public:
         bytes_ += value;
         offsets_.push_back(static_cast<std::int64_t>(bytes_.size()));
     }
+    // size() + 1 of them; the first is 0.
+    const std::vector<std::int64_t>& offsets() const { return offsets_; }
+    const std::string& bytes() const { return bytes_; }
 
 private:
     std::vector<std::int64_t> offsets_{0};
@@ -151,6 +171,19 @@ public:
             unknown_ = 0;
         }
         codes_.push_back(code);
+    }
+    // All rows of another column.
+    void append(const StringColumn& other) {
+        const std::size_t begin = size();
+        if (!other.codes_.empty()) {
+            std::vector<std::int32_t> ours(other.categories_.size());
+            for (std::size_t i = 0; i < ours.size(); ++i) ours[i] = code_of(other.categories_[i]);
+            for (std::size_t row = 0; row < other.codes_.size(); ++row) {
+                const std::int32_t code = other.codes_[row];
+                if (code >= 0) set(begin + row, ours[static_cast<std::size_t>(code)]);
+            }
+        }
+        pad(begin + other.size());
     }
     void pad(std::size_t rows) {
         if (size() >= rows) return;

@@ -74,6 +74,9 @@ TEST_CASE("text: JSON literals") {
     CHECK(json_quote("a\"b\\c\n") == "\"a\\\"b\\\\c\\u000a\"");
     CHECK(json_quote("\xff") == "\"\\\\xff\"");
     CHECK(json_quote("\xc3\xa9") == "\"\xc3\xa9\"");
+    CHECK(is_utf8("a\xc3\xa9"));
+    CHECK_FALSE(is_utf8("a\xc3"));
+    CHECK(escaped_utf8("a\xc3\xa9\xff\\\xed\xa0\x80") == "a\xc3\xa9\\xff\\\\xed\\xa0\\x80");
 }
 
 TEST_CASE("range: ends saturate and do not wrap") {

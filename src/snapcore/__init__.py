@@ -56,6 +56,7 @@ from snapcore.flags import (
     ProcessFlags,
     ThreadFlags,
 )
+from snapcore.fleet import Scan, ScanDiagnostic, scan
 from snapcore.growth import Growth, Leaks, leaks
 from snapcore.presets import PRESETS
 from snapcore.report import report
@@ -97,6 +98,8 @@ __all__ = [
     "ProcessFlags",
     "ProcessGone",
     "ProcessView",
+    "Scan",
+    "ScanDiagnostic",
     "SnapError",
     "Snapshot",
     "Stream",
@@ -115,6 +118,7 @@ __all__ = [
     "leaks",
     "open",
     "report",
+    "scan",
     "system_handles",
     "system_threads",
     "threads",

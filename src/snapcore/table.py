@@ -3,24 +3,57 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snapcore import _core
 from snapcore.dtypes import TABLES, Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-
-    from snapcore import _core
+    from typing_extensions import CapsuleType
 
 __all__ = ["StringColumn", "Table"]
 
 
 # In the native core's order, which is generated from the same place.
 _NAMES = {table: tuple(c.name for c in columns) for table, columns in TABLES.items()}
+
+
+# What Arrow's types of time are called in its C data interface.
+_TIMESTAMP, _DURATION = "tsn:UTC", "tDn"
+
+
+def _arrow_type(column: Column) -> str:
+    """Type of a column's values in Arrow, empty where it follows from those themselves."""
+    if column.dtype != "i8":
+        return ""
+    if column.name.endswith("_at_ns"):
+        return _TIMESTAMP
+    return _DURATION if column.name.endswith("_ns") else ""
+
+
+def arrow_field(
+    column: Column, arrow_type: str | None = None
+) -> tuple[str, str, list[tuple[str, str]]]:
+    facts = {
+        "unit": column.unit,
+        "meaning": column.meaning,
+        "source.windows": column.windows,
+        "source.linux": column.linux,
+        "source.file": column.file,
+    }
+    metadata = [(f"snapcore.{key}", value) for key, value in facts.items() if value]
+    return column.name, arrow_type or _arrow_type(column), metadata
+
+
+@functools.cache
+def _arrow_fields(table: str) -> dict[str, tuple[str, str, list[tuple[str, str]]]]:
+    return {column.name: arrow_field(column) for column in TABLES.get(table, ())}
 
 
 def _decode(raw: bytes) -> str:
@@ -165,7 +198,16 @@ class Table:
         What went less than perfectly; empty for a table of a snapshot, which has its own.
     """
 
-    __slots__ = ("_columns", "_names", "_native", "_rows", "_valid", "diagnostics", "name")
+    __slots__ = (
+        "_arrow",
+        "_columns",
+        "_names",
+        "_native",
+        "_rows",
+        "_valid",
+        "diagnostics",
+        "name",
+    )
 
     def __init__(
         self,
@@ -177,6 +219,7 @@ class Table:
         self.diagnostics = tuple(diagnostics)
         self._columns: dict[str, NDArray[Any] | StringColumn] = {}
         self._valid: dict[str, NDArray[np.bool_] | None] = {}
+        self._arrow: _core.ArrowTable | None = None
         if isinstance(source, (list, tuple)):
             self._native: _core.Columns | None = None
             for column, values, extra in source:
@@ -323,6 +366,90 @@ class Table:
         for name, array in arrays.items():
             out[name] = array
         return out
+
+    def __arrow_c_schema__(self) -> CapsuleType:
+        """Names and types of the columns, for libraries that read Arrow.
+
+        Returns
+        -------
+        capsule
+            An ``ArrowSchema``.
+        """
+        return self._arrow_table().schema()
+
+    def __arrow_c_array__(
+        self, requested_schema: CapsuleType | None = None
+    ) -> tuple[CapsuleType, CapsuleType]:
+        """The table as one struct array, for libraries that read Arrow.
+
+        Numbers are the memory of the NumPy arrays, strings are dictionaries, and the arrays may be
+        freed on any thread.
+
+        Parameters
+        ----------
+        requested_schema : capsule, optional
+            Other types are not made: who asks for them casts. Another number of columns is an error.
+
+        Returns
+        -------
+        tuple of capsule
+            An ``ArrowSchema`` and an ``ArrowArray``.
+
+        Raises
+        ------
+        ValueError
+            If `requested_schema` has another number of columns.
+        """
+        table = self._arrow_table(requested_schema)
+        return table.schema(), table.array()
+
+    def __arrow_c_stream__(self, requested_schema: CapsuleType | None = None) -> CapsuleType:
+        """The table as a stream of one record batch, for libraries that read Arrow.
+
+        Parameters
+        ----------
+        requested_schema : capsule, optional
+            As of :meth:`__arrow_c_array__`.
+
+        Returns
+        -------
+        capsule
+            An ``ArrowArrayStream``.
+
+        Raises
+        ------
+        ValueError
+            If `requested_schema` has another number of columns.
+        """
+        return self._arrow_table(requested_schema).stream()
+
+    def _arrow_table(self, requested_schema: CapsuleType | None = None) -> _core.ArrowTable:
+        if requested_schema is not None:
+            asked = _core.arrow_children(requested_schema)
+            if asked != len(self._names):
+                message = f"{asked} columns are asked for, the table has {len(self._names)}"
+                raise ValueError(message)
+        if self._arrow is not None:
+            return self._arrow
+        known = _arrow_fields(self.name)
+        made = _core.ArrowTable(
+            rows=self._rows,
+            fields=[known.get(name, (name, "", [])) for name in self._names],
+            metadata=[("snapcore.table", self.name)],
+            columns=[self._arrow_column(name) for name in self._names],
+        )
+        # Of arrays that are not the native core's own it is a copy, and they may change.
+        if self._native is not None:
+            self._arrow = made
+        return made
+
+    def _arrow_column(self, name: str) -> _core.ArrowColumn:
+        if self._native is not None:
+            return self._native.arrow(name)
+        values = self[name]
+        if isinstance(values, StringColumn):
+            return _core.ArrowColumn.strings(values.codes, values.categories_bytes)
+        return _core.ArrowColumn.numbers(values, self._valid[name])
 
     def __repr__(self) -> str:
         return f"<Table {self.name}: {self._rows} rows, {len(self._names)} columns>"

@@ -138,6 +138,7 @@ def test_what_is_no_size(text):
         "read",
         "diff",
         "leaks",
+        "scan",
         "report",
         "doctor",
     ],

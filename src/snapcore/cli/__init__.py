@@ -18,6 +18,7 @@ from snapcore.cli.info import InfoCommand
 from snapcore.cli.leaks import LeaksCommand
 from snapcore.cli.read import ReadCommand
 from snapcore.cli.report import ReportCommand
+from snapcore.cli.scan import ScanCommand
 from snapcore.cli.streams import complain, discard, flush
 from snapcore.cli.tables import TABLE_COMMANDS
 
@@ -33,6 +34,7 @@ _COMMANDS = (
     ReadCommand(),
     DiffCommand(),
     LeaksCommand(),
+    ScanCommand(),
     ReportCommand(),
     DoctorCommand(),
 )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import snapcore
+from snapcore.cli.columnar import check_output
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.field import Field
 from snapcore.cli.frame import Frame
-from snapcore.cli.output import FORMATS, write_frame
 from snapcore.cli.streams import warn
-from snapcore.cli.tables import TABLE_COMMANDS, add_format, add_rows, choose
+from snapcore.cli.tables import TABLE_COMMANDS, add_output, add_rows, choose, write_rows
 from snapcore.cli.target import find_target
 from snapcore.cli.views import ask, identity_of, open_view
 from snapcore.dtypes import Column
@@ -104,7 +104,7 @@ class DiffCommand:
         parser.add_argument(
             "--strict", action="store_true", help="of dump files: fail where anything is wrong"
         )
-        add_format(parser, FORMATS)
+        add_output(parser)
         add_rows(
             parser,
             by_help="count what was added, removed and kept by this column's values instead",
@@ -123,6 +123,7 @@ class DiffCommand:
         int
             The exit code.
         """
+        check_output(arguments.format, arguments.output)
         if arguments.by is not None and arguments.columns is not None:
             message = "--by has columns of its own: leave out --columns"
             raise ValueError(message)
@@ -143,11 +144,11 @@ class DiffCommand:
             frame = frame.where("change!=kept")
         command = _TABLES[arguments.table]
         diagnostics = (*said, *said_after)
-        write_frame(
+        write_rows(
             choose(
                 frame, arguments, ("change", *command.columns), counted=arguments.by is not None
             ),
-            arguments.format,
+            arguments,
             identity={"before": who_before, "after": who_after},
             diagnostics=diagnostics,
             droppable=() if arguments.columns else command.droppable,

@@ -7,12 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import snapcore
+from snapcore.cli.columnar import check_output
 from snapcore.cli.diff import seconds
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
-from snapcore.cli.output import FORMATS, write_frame
 from snapcore.cli.streams import complain, warn
-from snapcore.cli.tables import TABLE_COMMANDS, add_format, choose
+from snapcore.cli.tables import TABLE_COMMANDS, add_output, choose, write_rows
 from snapcore.cli.target import find_process
 from snapcore.cli.text import printable
 from snapcore.dtypes import Column
@@ -89,7 +89,7 @@ class LeaksCommand:
             action="store_true",
             help="instead of the groups, the handles that the last sample has and the first has not",
         )
-        add_format(parser, FORMATS)
+        add_output(parser)
         parser.add_argument("-q", "--quiet", action="store_true", help="print no warnings")
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -105,6 +105,7 @@ class LeaksCommand:
         int
             The exit code.
         """
+        check_output(arguments.format, arguments.output)
         line = _Line(enabled=not arguments.quiet)
         code = ExitCode.OK
         try:
@@ -124,14 +125,14 @@ class LeaksCommand:
         if not arguments.all and not arguments.new:
             frame = frame.take(frame["last"].values > frame["first"].values)
         arguments.columns = arguments.sort = arguments.limit = None
-        write_frame(
+        write_rows(
             choose(
                 frame,
                 arguments,
                 _HANDLES.columns if arguments.new else frame.names,
                 counted=not arguments.new,
             ),
-            arguments.format,
+            arguments,
             identity={
                 "pid": found.pid,
                 "samples": len(found.seconds),

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import base64
-import os
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapcore.cli.exit_codes import CommandError, ExitCode
+from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.output import write_json
-from snapcore.cli.streams import complain, is_terminal, warn, write_bytes, write_lines
+from snapcore.cli.streams import (
+    complain,
+    is_terminal,
+    new_file,
+    warn,
+    write_bytes,
+    write_lines,
+)
 from snapcore.cli.tables import add_format
 from snapcore.cli.values import parse_size
 from snapcore.cli.views import add_target, identity_of, open_view
@@ -107,7 +111,7 @@ class ReadCommand:
             raise ValueError(message)
         with open_view(self.name, arguments) as view:
             if arguments.output is not None:
-                with _new_file(arguments.output, replace=arguments.force) as put:
+                with new_file(arguments.output, replace=arguments.force) as put:
                     end = _copy(view, address, size, put)
             elif raw:
                 end = _copy(view, address, size, write_bytes)
@@ -178,25 +182,3 @@ def _print_json(view: Snapshot | DumpFile, address: int, size: int) -> int:
         }
     )
     return end
-
-
-@contextmanager
-def _new_file(path: str, *, replace: bool) -> Iterator[Callable[[memoryview], Any]]:
-    """A file that is whole or not there, since a part of the bytes would be taken for all."""
-    goal = Path(path)
-    if replace and goal.exists() and not goal.is_file():
-        message = f"{path} is no file"
-        raise CommandError(message)
-    written = goal.with_name(f"{goal.name}.{os.getpid()}.tmp") if replace else goal
-    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    # It holds what the memory holds: for nobody else to read.
-    with os.fdopen(os.open(written, how, 0o600), "wb") as file:
-        try:
-            yield file.write
-            file.flush()
-        except BaseException:
-            file.close()
-            written.unlink()
-            raise
-    if replace:
-        written.replace(goal)

@@ -7,24 +7,34 @@ import fnmatch
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import snapcore
+from snapcore.cli.columnar import BINARY_FORMATS, check_output, encoded
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
 from snapcore.cli.output import FORMATS, write_frame
-from snapcore.cli.streams import complain, warn
+from snapcore.cli.streams import complain, new_file, warn, write_bytes
 from snapcore.cli.views import add_target, ask, identity_of, open_view
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Any
 
     from snapcore import Diagnostic
 
-__all__ = ["TABLE_COMMANDS", "TableCommand", "add_format", "add_rows", "choose"]
+__all__ = [
+    "TABLE_COMMANDS",
+    "TableCommand",
+    "add_format",
+    "add_output",
+    "add_rows",
+    "choose",
+    "write_rows",
+]
 
 
 def add_format(parser: argparse.ArgumentParser, forms: Sequence[str]) -> None:
@@ -50,6 +60,65 @@ def add_format(parser: argparse.ArgumentParser, forms: Sequence[str]) -> None:
         const="json",
         help="short for --format json",
     )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add ``--format`` with all forms of rows, ``-o`` and ``--force``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The subparser of a command.
+    """
+    add_format(parser, (*FORMATS, *BINARY_FORMATS))
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="of --format parquet and arrow (an IPC stream): write to this file; both need the extra "
+        "snapcore[arrow]",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
+def write_rows(
+    frame: Frame,
+    arguments: argparse.Namespace,
+    *,
+    identity: dict[str, Any],
+    diagnostics: Sequence[Diagnostic],
+    droppable: Sequence[str] = (),
+) -> None:
+    """Write rows in the form, and to the file, that were asked for.
+
+    Parameters
+    ----------
+    frame : Frame
+        The rows.
+    arguments : argparse.Namespace
+        With what :func:`add_output` adds, of which :func:`check_output` approved.
+    identity : dict
+        What the JSON object says of the process or the file.
+    diagnostics : sequence of Diagnostic
+        What went less than perfectly, for the JSON object.
+    droppable : sequence of str
+        Columns that the table form may leave out on a narrow terminal, the first one first.
+    """
+    if arguments.format not in BINARY_FORMATS:
+        write_frame(
+            frame,
+            arguments.format,
+            identity=identity,
+            diagnostics=diagnostics,
+            droppable=droppable,
+        )
+        return
+    data = encoded(frame, arguments.format)
+    if arguments.output is None:
+        write_bytes(data)
+    else:
+        with new_file(arguments.output, replace=arguments.force) as put:
+            put(data)
 
 
 def _count(text: str) -> int:
@@ -200,7 +269,7 @@ class TableCommand:
                 help="of processes on Linux: look in every process for the other ends of pipes and "
                 "sockets (peer_pid, peer_handle)",
             )
-        add_format(parser, FORMATS)
+        add_output(parser)
         add_rows(parser, by_help="count the rows by this column's values instead")
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -217,6 +286,7 @@ class TableCommand:
             The exit code.
         """
         peers = getattr(arguments, "peers", False)
+        check_output(arguments.format, arguments.output)
         if arguments.by is not None and arguments.columns is not None:
             message = "--by has columns of its own: leave out --columns"
             raise ValueError(message)
@@ -232,9 +302,9 @@ class TableCommand:
             frame = frame.count_by(arguments.by)
         of_whom = ("pid", "process_name") if getattr(arguments, "all", False) else ()
         columns = tuple(dict.fromkeys((*of_whom, *self.columns)))
-        write_frame(
+        write_rows(
             choose(frame, arguments, columns, counted=arguments.by is not None),
-            arguments.format,
+            arguments,
             identity=identity,
             diagnostics=diagnostics,
             droppable=() if arguments.columns else self.droppable,
