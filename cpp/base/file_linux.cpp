@@ -114,7 +114,9 @@ public:
         struct stat existing{};
         if (::lstat(path.c_str(), &existing) == 0) {
             if (S_ISDIR(existing.st_mode)) throw Error::file(EISDIR, "open", path);
-            if (!overwrite) throw Error::file(EEXIST, "open", path);
+            // A device or a pipe is not replaced by a file, whatever was asked.
+            const bool replaceable = S_ISREG(existing.st_mode) || S_ISLNK(existing.st_mode);
+            if (!overwrite || !replaceable) throw Error::file(EEXIST, "open", path);
         }
         file_.reset(::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
         if (!file_ && lacks_unnamed_files(errno)) create_named();

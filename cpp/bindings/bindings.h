@@ -20,6 +20,7 @@ void bind_columns(pybind11::module_& module);
 void bind_errors(pybind11::module_& module);
 void bind_snapshot(pybind11::module_& module);
 void bind_dump_file(pybind11::module_& module);
+void bind_file(pybind11::module_& module);
 void bind_jobs(pybind11::module_& module);
 void bind_scan(pybind11::module_& module);
 void bind_system(pybind11::module_& module);

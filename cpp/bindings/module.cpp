@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
     snapcore::bindings::bind_columns(module);
     snapcore::bindings::bind_snapshot(module);
     snapcore::bindings::bind_dump_file(module);
+    snapcore::bindings::bind_file(module);
     snapcore::bindings::bind_jobs(module);
     snapcore::bindings::bind_scan(module);
     snapcore::bindings::bind_system(module);

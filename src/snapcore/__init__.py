@@ -58,8 +58,8 @@ from snapcore.flags import (
 )
 from snapcore.fleet import Scan, ScanDiagnostic, scan
 from snapcore.growth import Growth, Leaks, leaks
+from snapcore.html.report import report
 from snapcore.presets import PRESETS
-from snapcore.report import report
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
 

@@ -637,7 +637,7 @@ class DumpFile:
         self.close()
 
     def _repr_html_(self) -> str:
-        from snapcore.notebook import view_html
+        from snapcore.html.notebook import view_html
 
         return view_html(self)
 

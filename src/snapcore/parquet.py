@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import numpy as np
+
+from snapcore.newfile import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,19 +27,13 @@ _UNKNOWN = "__HIVE_DEFAULT_PARTITION__"
 _MOST_OPEN_FILES = 64
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 class ParquetFile:
-    """One file, for its owner alone, that gets its name when it is whole."""
+    """One file that gets its name when it is whole."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         import pyarrow.parquet as pq
 
-        self._path = path
-        self._part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        self._file = open(self._part, "xb", opener=_private)  # noqa: SIM115
+        self._file = NewFile(path, overwrite=False)
         self._writer: Any = pq.ParquetWriter(self._file, schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -46,14 +41,11 @@ class ParquetFile:
 
     def close(self, *, keep: bool = True) -> None:
         try:
-            try:
-                self._writer.close()
-            finally:
-                self._file.close()
+            self._writer.close()
             if keep:
-                self._part.rename(self._path)
+                self._file.commit()
         finally:
-            self._part.unlink(missing_ok=True)
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -519,6 +519,6 @@ class Snapshot:
         return f"<Snapshot of process {self.pid}, {state}>"
 
     def _repr_html_(self) -> str:
-        from snapcore.notebook import view_html
+        from snapcore.html.notebook import view_html
 
         return view_html(self)

@@ -173,7 +173,7 @@ class StringColumn:
         return f"<StringColumn: {len(self)} rows, {len(self._raw)} categories>"
 
     def _repr_html_(self) -> str:
-        from snapcore.notebook import strings_html
+        from snapcore.html.notebook import strings_html
 
         return strings_html(self)
 
@@ -455,7 +455,7 @@ class Table:
         return f"<Table {self.name}: {self._rows} rows, {len(self._names)} columns>"
 
     def _repr_html_(self) -> str:
-        from snapcore.notebook import table_html
+        from snapcore.html.notebook import table_html
 
         return table_html(self)
 

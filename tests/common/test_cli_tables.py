@@ -23,7 +23,7 @@ from snapcore import CaptureFlags, Table, dtypes
 from snapcore.cli import ExitCode, main, output, streams
 from snapcore.cli.frame import Frame
 from snapcore.cli.tables import TABLE_COMMANDS
-from snapcore.cli.values import enumeration_of
+from snapcore.display.values import enumeration_of
 
 TABLES = ("threads", "handles", "regions", "modules")
 FORMS = ("table", "json", "jsonl", "csv")

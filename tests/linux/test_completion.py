@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from snapcore.cli import main
+from snapcore.cli.columnar import BINARY_FORMATS
+from snapcore.cli.output import FORMATS
 
 ASK = r"""
 set -u
@@ -52,7 +54,7 @@ def test_commands(script):
 def test_options(script):
     assert completed(script, "report", "--si") == {"--since"}
     assert completed(script, "dump", "--f") == {"--full", "--flags", "--force"}
-    assert completed(script, "handles", "--format", "") == {"table", "json", "jsonl", "csv"}
+    assert completed(script, "handles", "--format", "") == {*FORMATS, *BINARY_FORMATS}
     assert completed(script, "dump", "--method", "s") == {"snapshot"}
 
 

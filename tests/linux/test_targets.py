@@ -446,11 +446,9 @@ def test_execve_that_waits_for_a_slow_disk(tmp_path, placement):
     script = tmp_path / "script.lock"
     script.write_text(f"#!{interpreter}\n")
     script.chmod(0o755)
-    # A lease holds up whoever opens the file.
-    lease = os.open(interpreter, os.O_RDONLY | os.O_CLOEXEC)
+    # A lease holds up whoever opens the file. Not open for writing: such a file cannot be executed.
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)
-    os.close(lease)
-    lease = os.open(interpreter, os.O_RDWR | os.O_CLOEXEC)
+    lease = os.open(interpreter, os.O_RDONLY | os.O_CLOEXEC)
     fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     process = subprocess.Popen(
         ["sh", "-c", 'echo ready; exec "$0"', script], stdout=subprocess.PIPE

@@ -17,7 +17,7 @@ from snapcore import CaptureFlags, MiniDumpType, _core, dtypes
 from snapcore.cli import build_parser
 from snapcore.cli import dump as cli_dump
 from snapcore.cli.tables import TABLE_COMMANDS
-from snapcore.cli.values import enumeration_of, parse_flags, parse_size
+from snapcore.display.values import enumeration_of, parse_flags, parse_size
 from snapcore.snapshot import ProcessView
 
 HERE = Path(__file__).parent

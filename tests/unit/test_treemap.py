@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from snapcore.report.treemap import Group, Item, Rectangle, squarify, svg
+from snapcore.html.treemap import Group, Item, Rectangle, squarify, svg
 
 WITHIN = Rectangle(10, 20, 300, 200)
 

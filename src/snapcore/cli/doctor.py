@@ -18,7 +18,7 @@ from snapcore.cli.output import write_json
 from snapcore.cli.streams import is_terminal, write_lines
 from snapcore.cli.tables import add_format
 from snapcore.cli.target import find_process, process_name
-from snapcore.cli.text import human_size, printable
+from snapcore.display.text import human_size, printable
 
 if TYPE_CHECKING:
     import argparse

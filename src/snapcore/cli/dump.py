@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import snapcore
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.target import find_process, process_name
-from snapcore.cli.text import human_size
-from snapcore.cli.values import parse_flags
+from snapcore.display.text import human_size
+from snapcore.display.values import parse_flags
 from snapcore.flags import CaptureFlags, MiniDumpType
 from snapcore.presets import PRESETS
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapcore.cli.text import UNKNOWN, printable
-from snapcore.cli.values import formatter, parse_value
+from snapcore.display.text import UNKNOWN, printable
+from snapcore.display.values import formatter, parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable

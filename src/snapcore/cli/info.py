@@ -19,9 +19,9 @@ from snapcore.cli.output import heading, write_json, write_table
 from snapcore.cli.stream_types import stream_name
 from snapcore.cli.streams import is_terminal, warn, write_lines
 from snapcore.cli.tables import add_format
-from snapcore.cli.text import human_size, printable
-from snapcore.cli.values import formatter
 from snapcore.cli.views import add_target, identity_of, open_view
+from snapcore.display.text import human_size, printable
+from snapcore.display.values import formatter
 from snapcore.dtypes import PROCESS, Column
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from snapcore.cli.frame import Frame
 from snapcore.cli.streams import complain, warn
 from snapcore.cli.tables import TABLE_COMMANDS, add_output, choose, write_rows
 from snapcore.cli.target import find_process
-from snapcore.cli.text import printable
+from snapcore.display.text import printable
 from snapcore.dtypes import Column
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from snapcore.cli.streams import is_terminal, write, write_lines
-from snapcore.cli.text import UNKNOWN, cell_width, printable, shortened
-from snapcore.cli.values import enumeration_of
+from snapcore.display.text import UNKNOWN, cell_width, printable, shortened
+from snapcore.display.values import enumeration_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,14 +12,14 @@ from snapcore.cli.output import write_json
 from snapcore.cli.streams import (
     complain,
     is_terminal,
-    new_file,
     warn,
     write_bytes,
     write_lines,
 )
 from snapcore.cli.tables import add_format
-from snapcore.cli.values import parse_size
 from snapcore.cli.views import add_target, identity_of, open_view
+from snapcore.display.values import parse_size
+from snapcore.newfile import NewFile
 
 if TYPE_CHECKING:
     import argparse
@@ -111,8 +111,8 @@ class ReadCommand:
             raise ValueError(message)
         with open_view(self.name, arguments) as view:
             if arguments.output is not None:
-                with new_file(arguments.output, replace=arguments.force) as put:
-                    end = _copy(view, address, size, put)
+                with NewFile(arguments.output, overwrite=arguments.force) as file:
+                    end = _copy(view, address, size, file.write)
             elif raw:
                 end = _copy(view, address, size, write_bytes)
             elif arguments.format == "hex":

@@ -14,8 +14,8 @@ from snapcore import DumpFile, DumpFormatError
 from snapcore.cli.exit_codes import CommandError, ExitCode
 from snapcore.cli.streams import warn, write_lines
 from snapcore.cli.target import process_name
-from snapcore.cli.text import printable
 from snapcore.cli.views import add_target, open_view
+from snapcore.display.text import printable
 
 if TYPE_CHECKING:
     import argparse

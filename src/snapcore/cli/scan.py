@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import snapcore
 from snapcore.cli.columnar import BINARY_FORMATS, check_output, writer_of
 from snapcore.cli.exit_codes import CommandError, ExitCode
-from snapcore.cli.streams import complain, new_file, write_bytes
+from snapcore.cli.streams import complain, write_bytes
 from snapcore.fleet import SCANNED_TABLES
+from snapcore.newfile import NewFile
 
 if TYPE_CHECKING:
     import argparse
@@ -142,8 +143,8 @@ def _write(scan: Scan, arguments: argparse.Namespace) -> None:
     elif arguments.format == "parquet" and _is_folder(output):
         scan.to_parquet(output, append=arguments.force)
     else:
-        with new_file(output, replace=arguments.force) as put:
-            _write_batches(scan, arguments.format, put)
+        with NewFile(output, overwrite=arguments.force) as file:
+            _write_batches(scan, arguments.format, file.write)
 
 
 def _is_folder(output: str) -> bool:

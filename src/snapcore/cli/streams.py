@@ -8,13 +8,12 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from snapcore.cli.exit_codes import CommandError
-from snapcore.cli.text import printable
+from snapcore.display.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
     from snapcore import Diagnostic
 
@@ -23,7 +22,6 @@ __all__ = [
     "discard",
     "flush",
     "is_terminal",
-    "new_file",
     "warn",
     "write",
     "write_bytes",
@@ -147,38 +145,3 @@ def warn(diagnostics: Iterable[Diagnostic], *, quiet: bool) -> bool:
     for message in () if quiet else warnings:
         complain(f"warning: {message}")
     return bool(warnings)
-
-
-@contextlib.contextmanager
-def new_file(path: str, *, replace: bool) -> Iterator[Callable[[memoryview], Any]]:
-    """A file that is whole or not there, since a part of the bytes would be taken for all.
-
-    Parameters
-    ----------
-    path : str
-        Its name.
-    replace : bool
-        Whether it may exist.
-
-    Yields
-    ------
-    callable
-        Writes bytes.
-    """
-    goal = Path(path)
-    if replace and goal.exists() and not goal.is_file():
-        message = f"{path} is no file"
-        raise CommandError(message)
-    written = goal.with_name(f"{goal.name}.{os.getpid()}.tmp") if replace else goal
-    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    # It holds what the memory holds: for nobody else to read.
-    with os.fdopen(os.open(written, how, 0o600), "wb") as file:
-        try:
-            yield file.write
-            file.flush()
-        except BaseException:
-            file.close()
-            written.unlink()
-            raise
-    if replace:
-        written.replace(goal)

@@ -16,8 +16,9 @@ from snapcore.cli.columnar import BINARY_FORMATS, check_output, encoded
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
 from snapcore.cli.output import FORMATS, write_frame
-from snapcore.cli.streams import complain, new_file, warn, write_bytes
+from snapcore.cli.streams import complain, warn, write_bytes
 from snapcore.cli.views import add_target, ask, identity_of, open_view
+from snapcore.newfile import NewFile
 
 if TYPE_CHECKING:
     import argparse
@@ -117,8 +118,8 @@ def write_rows(
     if arguments.output is None:
         write_bytes(data)
     else:
-        with new_file(arguments.output, replace=arguments.force) as put:
-            put(data)
+        with NewFile(arguments.output, overwrite=arguments.force) as file:
+            file.write(data)
 
 
 def _count(text: str) -> int:

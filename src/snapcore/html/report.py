@@ -4,28 +4,26 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapcore.dumpfile import open as open_dump
+from snapcore.newfile import NewFile
+from snapcore.snapshot import ProcessView
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
-
-    from snapcore.snapshot import ProcessView
 
 __all__ = ["report"]
 
 
 @contextlib.contextmanager
 def _opened(what: ProcessView | str | os.PathLike[str]) -> Iterator[ProcessView]:
-    if isinstance(what, (str, bytes, os.PathLike)):
+    if isinstance(what, ProcessView):
+        yield what
+    else:
         with open_dump(what) as file:
             yield file
-    else:
-        yield what
 
 
 def report(
@@ -60,32 +58,11 @@ def report(
     DumpFormatError
         If a path names no minidump.
     """
-    from snapcore.report.page import render
+    from snapcore.html.page import render
 
-    goal = Path(path)
-    if not overwrite and os.path.lexists(goal):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(goal))
     with contextlib.ExitStack() as stack:
+        # First: what exists is said before the work.
+        page = stack.enter_context(NewFile(path, overwrite=overwrite))
         view = stack.enter_context(_opened(view_or_path))
         earlier = None if since is None else stack.enter_context(_opened(since))
-        text = render(view, earlier)
-    _write(goal, text.encode("utf-8"), overwrite=overwrite)
-
-
-def _write(goal: Path, data: bytes, *, overwrite: bool) -> None:
-    """Write a file that is whole or not there."""
-    if overwrite and goal.exists() and not goal.is_file():
-        message = f"{goal} is no file"
-        raise ValueError(message)
-    written = goal.with_name(f"{goal.name}.{os.getpid()}.tmp") if overwrite else goal
-    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(written, how, 0o600), "wb") as file:
-        try:
-            file.write(data)
-            file.flush()
-        except BaseException:
-            file.close()
-            written.unlink()
-            raise
-    if overwrite:
-        written.replace(goal)
+        page.write(render(view, earlier).encode("utf-8"))

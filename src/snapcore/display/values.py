@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from snapcore import flags
-from snapcore.cli.text import DURATIONS, human_size, human_time, iso_time
+from snapcore.display.text import DURATIONS, human_size, human_time, iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from snapcore.cli.text import human_time, iso_time, printable
-from snapcore.cli.values import formatter
+from snapcore.display.text import human_time, iso_time, printable
+from snapcore.display.values import formatter
 from snapcore.dtypes import TABLES
 from snapcore.dumpfile import DumpFile
 from snapcore.table import StringColumn

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import snapcore
-from snapcore.cli.text import UNKNOWN, human_size, human_time, iso_time, printable, shortened
-from snapcore.cli.values import enumeration_of, formatter
+from snapcore.display.text import UNKNOWN, human_size, human_time, iso_time, printable, shortened
+from snapcore.display.values import enumeration_of, formatter
 from snapcore.dtypes import Column
 from snapcore.dumpfile import DumpFile
 from snapcore.errors import DumpFormatError
 from snapcore.flags import MemoryState, MemoryType, MiniDumpType
-from snapcore.report.treemap import Group, Item, svg
+from snapcore.html.treemap import Group, Item, svg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -656,7 +656,7 @@ def _environment() -> Any:
         message = "snapcore.report needs jinja2: pip install 'snapcore[report]'"
         raise ImportError(message, name="jinja2") from error
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("snapcore.report", "templates"),
+        loader=jinja2.PackageLoader("snapcore.html", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
