@@ -22,7 +22,7 @@ from snapcore.cli import ExitCode, main
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STYLE = Path(snapcore.__file__).parent / "report" / "templates" / "style.css"
+STYLE = Path(snapcore.__file__).parent / "html" / "templates" / "style.css"
 
 GROWING = r"""
 import os, socket, sys, threading
