@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -17,7 +18,9 @@ else:
     import linux_support
 
 # What the other system, or the other build, has.
-collect_ignore = ["linux"] if WINDOWS else ["windows", "plain_wine"]
+collect_ignore = ["linux", "windows_files"] if WINDOWS else ["windows", "plain_wine"]
+if not WINDOWS and "SNAPCORE_WINDOWS_FILES" not in os.environ:
+    collect_ignore += ["windows_files"]  # run by the Windows lane, which makes them
 if WINDOWS:
     collect_ignore += ["windows", "common", "unit"] if VARIANT == "production" else ["plain_wine"]
 

@@ -222,8 +222,7 @@ def wheel(variant: str) -> Path:
     )  # fmt: skip
     run("cmake", "--install", folder, "--prefix", stage, "--component", variant)
     shutil.copytree(
-        ROOT / "src" / "snapcore", stage / "snapcore",
-        dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"),
+        ROOT / "src", stage, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
     )  # fmt: skip
     (facts,) = stage.glob("*.dist-info/WHEEL")
     facts.write_text(re.sub(r"(?m)^Tag: .*\n", "", facts.read_text()).rstrip() + f"\nTag: {TAG}\n")
@@ -253,17 +252,30 @@ def python(variant: str, *arguments: str | Path, **extra: str) -> int:
 
 
 def test(*arguments: str) -> int:
-    """Run the tests against the stand-in, then what is left of them against plain Wine."""
+    """Run the tests against the stand-in, what is left of them against plain Wine, and those of the files that the first left on Linux."""
     programs = windows_path(BUILD / "cmake" / "cpp" / "tests" / "windows_targets")
+    files = BUILD / "files"
+    shutil.rmtree(files, ignore_errors=True)
+    files.mkdir()
     worst = 0
     for variant in VARIANTS if not arguments else ("stand_in",):
         print(f"== pytest, {variant.replace('_', '-')} build, under Wine", flush=True)
         status = python(
             variant, "-B", "-m", "pytest", "-p", "no:cacheprovider", *arguments,
             SNAPCORE_TEST_PROGRAMS=programs, SNAPCORE_VARIANT=variant,
+            SNAPCORE_FILES_FOR_LINUX=windows_path(files),
         )  # fmt: skip
         worst = max(worst, status)
-    return worst
+    if arguments:
+        return worst
+    print("== pytest, dump files of Wine, on Linux", flush=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", ROOT / "tests" / "windows_files"],
+        cwd=ROOT,
+        env=os.environ | {"SNAPCORE_WINDOWS_FILES": str(files)},
+        check=False,
+    )
+    return max(worst, ran.returncode)
 
 
 def main() -> int:

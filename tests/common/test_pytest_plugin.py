@@ -16,7 +16,7 @@ import pytest
 from support import WINDOWS
 
 import snapcore
-from snapcore.pytest_plugin import family, file_name, lead
+from pytest_snapcore import PRESETS, family, file_name, lead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,3 +255,19 @@ def test_pytest_timeout_waits_for_the_dumps(tmp_path, seconds, method):
     else:
         assert done.code == 0, done.out + done.err
         assert "2 passed" in done.out
+
+
+def test_pytest_pays_nothing_for_a_plugin_that_is_not_asked():
+    """Whoever has snapcore has its plugin in every run of pytest."""
+    code = (
+        "import sys, pytest; before = set(sys.modules); import pytest_snapcore;"
+        "print({n.split('.')[0] for n in set(sys.modules) - before} & {'snapcore', 'numpy'})"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout
+    assert said == "set()\n"
+
+
+def test_presets_are_the_package_s():
+    assert tuple(snapcore.PRESETS) == PRESETS

@@ -6,15 +6,17 @@ from __future__ import annotations
 import random
 
 import duckdb
-import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from dump_builder import DumpBuilder, Handle
+from query_engines import ENGINES, TOP, NumPy
 
 import snapcore
 
 TYPES = ("File", "Socket", "Pipe", "EventFd", "Directory")
+COLUMNS = ("type_name", "object_name")
+OURS = NumPy()
 
 
 @pytest.fixture(autouse=True)
@@ -46,81 +48,28 @@ def two(tmp_path):
     return tables
 
 
-def counts(table) -> dict:
-    column = table["type_name"]
-    numbers = np.bincount(column.codes[column.codes >= 0], minlength=len(column.categories))
-    out = dict(zip(column.categories, numbers.tolist(), strict=True))
-    return out | {None: int((column.codes < 0).sum())}
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_of_each_value(two, engine, column):
+    expected = OURS.counts(two[1], column)
+    assert len(expected) == {"type_name": len(TYPES), "object_name": 40}[column] + 1
+    assert ENGINES[engine].counts(two[1], column) == expected
 
 
-def test_handles_by_type(two):
-    after = two[1]
-    expected = counts(after)
-    assert len(expected) == len(TYPES) + 1
-    by_polars = dict(pl.DataFrame(after).group_by("type_name").len().iter_rows())
-    frame = pd.DataFrame.from_arrow(after)
-    by_pandas = frame.groupby("type_name", observed=True, dropna=False).size().to_dict()
-    by_pandas = {None if pd.isna(k) else k: v for k, v in by_pandas.items()}
-    with duckdb.connect() as connection:
-        by_duckdb = dict(
-            connection.execute("SELECT type_name, count(*) FROM after GROUP BY 1").fetchall()
-        )
-    assert expected == by_polars == by_pandas == by_duckdb
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_most_frequent(two, engine, column):
+    expected = OURS.top(two[1], column)
+    assert len(expected) == min(TOP, len(OURS.counts(two[1], column)) - 1)
+    assert ENGINES[engine].top(two[1], column) == expected
 
 
-def test_top_names(two):
-    after = two[1]
-    names = after["object_name"]
-    numbers = np.bincount(names.codes[names.codes >= 0], minlength=len(names.categories)).tolist()
-    ranked = sorted(zip(names.categories, numbers, strict=True), key=lambda row: (-row[1], row[0]))
-    expected = ranked[:10]
-    by_polars = (
-        pl.DataFrame(after)
-        .drop_nulls("object_name")
-        .with_columns(pl.col("object_name").cast(pl.String))
-        .group_by("object_name")
-        .len()
-        .sort(["len", "object_name"], descending=[True, False])
-        .head(10)
-        .rows()
-    )
-    frame = pd.DataFrame.from_arrow(after)
-    sizes = frame.groupby("object_name", observed=True).size().reset_index(name="n")
-    sizes["object_name"] = sizes["object_name"].astype(str)
-    by_pandas = sizes.sort_values(["n", "object_name"], ascending=[False, True]).head(10)
-    with duckdb.connect() as connection:
-        by_duckdb = connection.execute(
-            "SELECT object_name, count(*) AS n FROM after WHERE object_name IS NOT NULL "
-            "GROUP BY 1 ORDER BY n DESC, object_name LIMIT 10"
-        ).fetchall()
-    assert len(expected) == 10
-    assert expected == by_polars == by_duckdb
-    assert expected == list(by_pandas.itertuples(index=False, name=None))
-
-
-def test_growth_between_two_dumps(two):
-    before, after = two
-    first, second = counts(before), counts(after)
-    expected = {k: second.get(k, 0) - first.get(k, 0) for k in TYPES}
-    assert expected["File"] != 0
-
-    def of_polars(table) -> pl.DataFrame:
-        frame = pl.DataFrame(table).with_columns(pl.col("type_name").cast(pl.String))
-        return frame.group_by("type_name").len()
-
-    joined = of_polars(after).join(of_polars(before), on="type_name", suffix="_before")
-    by_polars = {name: int(b) - int(a) for name, b, a in joined.iter_rows()}
-    sizes = [pd.DataFrame.from_arrow(t).groupby("type_name", observed=True).size() for t in two]
-    by_pandas = {name: int(sizes[1][name]) - int(sizes[0][name]) for name in TYPES}
-    with duckdb.connect() as connection:
-        by_duckdb = dict(
-            connection.execute(
-                "SELECT type_name, b.n - a.n FROM "
-                "(SELECT type_name, count(*) AS n FROM before GROUP BY 1) a JOIN "
-                "(SELECT type_name, count(*) AS n FROM after GROUP BY 1) b USING (type_name)"
-            ).fetchall()
-        )
-    assert expected == by_polars == by_pandas == by_duckdb
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_growth_between_two_dumps(two, engine, column):
+    expected = OURS.growth(*two, column)
+    assert any(expected.values())
+    assert ENGINES[engine].growth(*two, column) == expected
 
 
 def test_sums_leave_out_what_is_not_known(facts):

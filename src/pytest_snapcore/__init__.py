@@ -33,7 +33,7 @@ _BOUND = 30.0
 _PROCESS_BOUND = 10.0
 _MOST_PROCESSES = 32
 _LONGEST_NAME = 120
-_PRESETS = ("mini", "triage", "heap", "full")
+PRESETS = ("mini", "triage", "heap", "full")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--snapcore-preset",
-        choices=_PRESETS,
+        choices=PRESETS,
         default="mini",
         help="what the dumps hold (default: %(default)s: stacks, threads, modules, handles)",
     )
