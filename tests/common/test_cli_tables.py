@@ -285,6 +285,10 @@ def test_by(run, dumped, form):
     assert {row["type_name"]: int(row["count"]) for row in rows} == known
     least = run("handles", dumped, "--by", "type_name", "--sort", "count", "--format", form)
     assert int(least.rows(form)[0]["count"]) == counts[-1]
+    for short, column in (("type", "type_name"), ("name", "object_name")):
+        said = run("handles", dumped, "--by", short, "--format", form)
+        assert said.out == run("handles", dumped, "--by", column, "--format", form).out
+        assert column in said.out
     wrong = run("handles", dumped, "--by", "type_name", "--columns", "handle")
     assert wrong.code == ExitCode.USAGE
 

@@ -16,7 +16,7 @@ from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.field import Field
 from snapcore.cli.frame import Frame
 from snapcore.cli.streams import warn
-from snapcore.cli.tables import TABLE_COMMANDS, add_output, add_rows, choose, write_rows
+from snapcore.cli.tables import TABLE_COMMANDS, add_output, add_rows, by_column, choose, write_rows
 from snapcore.cli.target import find_target
 from snapcore.cli.views import ask, identity_of, open_view
 from snapcore.dtypes import Column
@@ -139,7 +139,7 @@ class DiffCommand:
         for condition in arguments.where:
             frame = frame.where(condition)
         if arguments.by is not None:
-            frame = _count_by(frame, arguments.by)
+            frame = _count_by(frame, by_column(frame, arguments.by))
         elif not arguments.kept:
             frame = frame.where("change!=kept")
         command = _TABLES[arguments.table]

@@ -33,6 +33,7 @@ __all__ = [
     "add_format",
     "add_output",
     "add_rows",
+    "by_column",
     "choose",
     "write_rows",
 ]
@@ -61,6 +62,29 @@ def add_format(parser: argparse.ArgumentParser, forms: Sequence[str]) -> None:
         const="json",
         help="short for --format json",
     )
+
+
+# What --by takes of handles besides names of columns; their column "type" is known on Windows alone.
+_SHORT = {"type": "type_name", "name": "object_name"}
+_HANDLES = ("handles", "system_handles")
+
+
+def by_column(frame: Frame, name: str) -> str:
+    """Column that ``--by`` means.
+
+    Parameters
+    ----------
+    frame : Frame
+        The rows.
+    name : str
+        As given on the command line.
+
+    Returns
+    -------
+    str
+        Of handles ``type`` is ``type_name``, and ``name`` is ``object_name``.
+    """
+    return _SHORT.get(name, name) if frame.name in _HANDLES else name
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -271,7 +295,8 @@ class TableCommand:
                 "sockets (peer_pid, peer_handle)",
             )
         add_output(parser)
-        add_rows(parser, by_help="count the rows by this column's values instead")
+        short = "; type and name are type_name and object_name" if self.name in _HANDLES else ""
+        add_rows(parser, by_help=f"count the rows by this column's values instead{short}")
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Do it.
@@ -300,7 +325,7 @@ class TableCommand:
         for condition in arguments.where:
             frame = frame.where(condition)
         if arguments.by is not None:
-            frame = frame.count_by(arguments.by)
+            frame = frame.count_by(by_column(frame, arguments.by))
         of_whom = ("pid", "process_name") if getattr(arguments, "all", False) else ()
         columns = tuple(dict.fromkeys((*of_whom, *self.columns)))
         write_rows(
