@@ -71,15 +71,17 @@ def strings(file: DumpFile, min_length: int, encoding: str) -> Iterator[tuple[in
     if min_length < 1 or min_length > longest:
         message = f"min_length must be between 1 and {longest}, not {min_length}"
         raise ValueError(message)
-    forms = {"ascii": (rb"[\x20-\x7e\t]", 1), "utf-16": (rb"(?:[\x20-\x7e\t]\0)", 2)}
+    byte = rb"[\x20-\x7e\t]"
+    forms = {"ascii": (byte, 1), "utf-16": (rb"(?:%s\0)" % byte, 2)}
     if encoding not in forms:
         message = f"encoding must be one of {', '.join(forms)}, not {encoding!r}"
         raise ValueError(message)
     character, width = forms[encoding]
     codec = "ascii" if width == 1 else "utf-16-le"
     text = re.compile(character + b"{%d,%d}" % (min_length, longest))
-    # What reaches the end of a piece, half a character included, may go on in the next one.
-    unfinished = re.compile(character + b"{1,%d}.{0,%d}$" % (longest, width - 1), re.DOTALL)
+    # What reaches the end of a piece, half a character included, may go on in the next one. Matched from
+    # the end, which takes no more steps than it has bytes.
+    unfinished = re.compile({1: rb"%s*", 2: rb"%s?(?:\0%s)*"}[width] % ((byte,) * width))
     start, rest = 0, b""
     for address, data in chunks(file):
         if start + len(rest) != address:
@@ -87,11 +89,11 @@ def strings(file: DumpFile, min_length: int, encoding: str) -> Iterator[tuple[in
             rest = b""
         start = address - len(rest)
         joined = rest + data
-        tail = unfinished.search(joined)
-        end = len(joined) if tail is None else tail.start()
+        tail = unfinished.match(joined[::-1])
+        end = len(joined) - (0 if tail is None else tail.end())
         yield from _texts(text, start, joined[:end], codec)
         start, rest = start + end, joined[end:]
-        if len(rest) > longest * width:
+        while len(rest) > longest * width:
             yield from _texts(text, start, rest[: longest * width], codec)
             start, rest = start + longest * width, rest[longest * width :]
     yield from _texts(text, start, rest, codec)

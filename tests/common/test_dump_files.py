@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from dump_builder import DumpBuilder
 from dump_files import everything
 from support import WINDOWS
 
@@ -176,6 +177,18 @@ def test_pieces_do_not_matter(small, monkeypatch, encoding):
         assert found
         assert texts or encoding == "utf-16"
         assert len(next(file.chunks(50))[1]) == 50
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_texts_across_pieces(tmp_path, monkeypatch, size):
+    words = "1976", "odd", "é", "x" * 5000, "end"
+    wide = b"\xff".join(word.encode("utf-16-le") for word in words)
+    path = DumpBuilder().system_info().memory_list([(0x10000, wide)]).write(tmp_path / "a.dmp")
+    monkeypatch.setattr(memory_search, "_CHUNK", size)
+    with snapcore.open(path) as file:
+        texts = list(file.strings(3, encoding="utf-16"))
+    assert [text for _, text in texts] == ["1976", "odd", "x" * 4096, "x" * 904, "end"]
+    assert texts[1][0] == 0x10000 + 9
 
 
 def test_the_rest(both, facts):

@@ -12,6 +12,7 @@ from pathlib import Path
 from query_engines import NumPy
 
 import snapcore
+from snapcore import MiniDumpType
 
 CHILD = """
 import os, sys, threading
@@ -22,6 +23,11 @@ for line in sys.stdin:
         kept.append(threading.Lock())
     print("done", flush=True)
 """
+FLAGS = (
+    MiniDumpType.WITH_HANDLE_DATA
+    | MiniDumpType.WITH_THREAD_INFO
+    | MiniDumpType.WITH_FULL_MEMORY_INFO
+)
 # Of each table the text that its rows are counted by.
 COLUMNS = {"handles": "type_name", "modules": "path", "threads": "name", "regions": "mapped_file"}
 
@@ -41,7 +47,7 @@ def test_dumps_of_a_process_that_leaks(tmp_path):
             child.stdin.write(f"{more}\n")
             child.stdin.flush()
             assert child.stdout.readline() == "done\n"
-            snapcore.dump(child.pid, path, "triage", overwrite=True)
+            snapcore.dump(child.pid, path, FLAGS, overwrite=True)
         child.stdin.close()
     engine = NumPy()
     answers = {"pid": child.pid, "names": engine_names(dumps[1])}
