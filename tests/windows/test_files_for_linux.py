@@ -65,7 +65,8 @@ def test_dumps_of_a_process_that_leaks(tmp_path):
         }
     assert answers["handles"]["growth"]["File"] == 60
     assert answers["handles"]["came"] >= 60
-    assert [n for _, n in answers["names"]][:1] == [12]
+    held = [(name, n) for name, n in answers["names"] if "held " in name]
+    assert [n for _, n in held[:5]] == [12, 12, 12, 12, 11]
     (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 

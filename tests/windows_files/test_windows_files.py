@@ -58,7 +58,7 @@ def test_which_files_are_held_most(folder, answers, engine):
     table = tables(folder, "handles")[1]
     names = ALL[engine].top(table, "object_name")
     assert [list(row) for row in names] == answers["names"]
-    assert "held " in names[0][0]
+    assert any("held " in name for name, _ in names)
 
 
 @pytest.mark.parametrize("name", COLUMNS)
