@@ -25,6 +25,7 @@ __all__ = [
     "Bar",
     "Bars",
     "Change",
+    "Changes",
     "Rows",
     "bar_list",
     "base_name",
@@ -66,8 +67,7 @@ class Bar:
     """One line of a bar list."""
 
     name: str
-    count: int
-    text: str
+    count: str
     percent: float
     note: str = ""
 
@@ -78,7 +78,7 @@ class Bars:
 
     bars: tuple[Bar, ...]
     more: int = 0
-    more_text: str = ""
+    more_count: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +91,38 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A count or a size, before and now."""
+    """A count or a size, before and now; of a count how many came and went."""
 
     name: str
     before: str
     now: str
     change: str
     direction: str
+    came: str = ""
+    went: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Lines of a table of changes, and how many it leaves out."""
+
+    lines: tuple[Change, ...]
+    more: int = 0
 
 
 def bar_list(
-    counts: Iterable[tuple[str, int]],
-    most: int = MOST_BARS,
-    notes: dict[str, str] | None = None,
+    counts: Iterable[tuple[str, int] | tuple[str, int, str]], most: int = MOST_BARS
 ) -> Bars:
-    """The greatest counts, with the notes of their names."""
-    ordered = sorted(counts, key=lambda pair: (-pair[1], pair[0]))
+    """The greatest counts of names, or of names with notes."""
+    ordered = sorted(counts, key=lambda line: (-line[1], line[0], line[2:]))
     shown, rest = ordered[:most], ordered[most:]
-    greatest = max((count for _, count in shown), default=0) or 1
+    greatest = max((count for _, count, *_ in shown), default=0) or 1
     return Bars(
         tuple(
-            Bar(name, count, str(count), 100 * count / greatest, (notes or {}).get(name, ""))
-            for name, count in shown
+            Bar(name, comma(count), 100 * count / greatest, *note) for name, count, *note in shown
         ),
         len(rest),
-        str(sum(count for _, count in rest)),
+        comma(sum(count for _, count, *_ in rest)),
     )
 
 

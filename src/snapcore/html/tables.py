@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snapcore.display.text import UNKNOWN, human_size, human_time
-from snapcore.html.pieces import MOST_BARS, Bars, Rows, bar_list, clean, counted
+from snapcore.html.pieces import MOST_BARS, Bars, Rows, bar_list, clean, comma, counted
 
 if TYPE_CHECKING:
     from snapcore.html.facts import Places
@@ -48,18 +48,16 @@ def tops(threads: Table, places: Places) -> Bars | None:
     distinct, which, counts = np.unique(pointers[known], return_inverse=True, return_counts=True)
     rows = np.flatnonzero(known)
     order = np.argsort(-counts, kind="stable")
-    found: list[tuple[str, int]] = []
-    notes: dict[str, str] = {}
+    found: list[tuple[str, int, str]] = []
     for at in order[:MOST_BARS].tolist():
         place = places.name(int(distinct[at]))
-        found.append((place, int(counts[at])))
         members = rows[which.reshape(-1) == at][:1000].tolist()
         names = dict.fromkeys(name for name in (threads["name"][row] for row in members) if name)
         some = [clean(name, 40) or "" for name in list(names)[:4]]
-        notes[place] = ", ".join([*some, *(["…"] if len(names) > 4 else [])])
-    shown = bar_list(found, notes=notes)
+        note = ", ".join([*some, *(["…"] if len(names) > 4 else [])])
+        found.append((place, int(counts[at]), note))
     rest = order[MOST_BARS:]
-    return Bars(shown.bars, len(rest), str(int(counts[rest].sum())))
+    return Bars(bar_list(found).bars, len(rest), comma(int(counts[rest].sum())))
 
 
 def thread_rows(threads: Table, places: Places, first: int | None) -> Rows:
@@ -99,7 +97,7 @@ def repeated(handles: Table) -> Bars | None:
         for at in order[:_MOST_NAMES].tolist()
     ]
     rest = order[_MOST_NAMES:]
-    return Bars(bar_list(shown).bars, len(rest), str(int(counts[rest].sum())))
+    return Bars(bar_list(shown).bars, len(rest), comma(int(counts[rest].sum())))
 
 
 def module_rows(modules: Table) -> Rows:
