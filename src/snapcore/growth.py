@@ -164,7 +164,8 @@ class Leaks:
         )
 
 
-def _stable_name(name: str) -> str:
+def stable_name(name: str) -> str:
+    """What names that differ in their numbers have in common."""
     return re.sub(r"0x[0-9a-fA-F]+|\d+", "#", name.removesuffix(" (deleted)"))
 
 
@@ -196,7 +197,7 @@ def _count(table: Table) -> dict[tuple[str, str], int]:
 
 _GROUPERS: dict[str, Callable[[str], str | None]] = {
     "type_name": lambda name: name,
-    "object_name": _stable_name,
+    "object_name": stable_name,
     "folder": _folder,
 }
 _GROUPS = tuple(_GROUPERS)

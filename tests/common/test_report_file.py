@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
-from report_pages import HOSTILE, hostile_dump
+from report_pages import HOSTILE, hostile_dump, pair_of_dumps
 
 import snapcore
 from snapcore.cli import ExitCode, main
@@ -75,13 +75,97 @@ def test_a_hostile_file(tmp_path):
     page = Page(tmp_path / "a.html")
     assert [HOSTILE[0], "2", ""] in page.tables["By type"]
     assert len(page.tables["By type"]) == len(HOSTILE) + 1
-    assert ["threads", "9", "9", "±0"] in page.tables["In all"]
+    assert ["threads", "9", "9", "±0", "0", "0"] in page.tables["In all"]
     assert "Handles by type" not in page.tables, "nothing differs"
     assert page.tables["Threads"][1][1] == HOSTILE[0]
     assert page.tables["Threads"][1][4].endswith("+0x1234")
     assert "{{ 7 * 7 }}" in page.text
     raw_names = [text for text in re.findall(r"<text[^>]*>([^<]*)</text>", raw) if "\\" in text]
     assert r"right\u202egpj.exe\u2066" in raw_names, "a backslash of an escape divides no path"
+
+
+def test_hostile_names_that_came(tmp_path):
+    early = hostile_dump(tmp_path / "early.dmp", early=True)
+    late = hostile_dump(tmp_path / "late.dmp")
+    snapcore.report(late, tmp_path / "a.html", since=early)
+    raw = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert all(c == "\n" or c.isprintable() for c in raw)
+    page = Page(tmp_path / "a.html")
+    assert ["handles", "1", "18", "+17", "18", "1"] in page.tables["In all"]
+    assert ["File", "1", "0", "-1", "0", "1"] in page.tables["Handles by type"]
+    assert [HOSTILE[0], "0", "2", "+2", "2", "0"] in page.tables["Handles by type"]
+    handles = page.tables["Handles that came, by name"]
+    threads = page.tables["Threads that came, by name"]
+    assert (len(handles), len(threads)) == (len(HOSTILE) + 1, len(HOSTILE))
+    for name in ('"><svg onload=alert(#)>', "{{ # * # }}{% raw %}", r"\x1b[#mred\x07"):
+        assert [name, "2", ""] in handles
+        assert [name, "1", ""] in threads
+    assert [r"right\u202egpj.exe\u2066", "2", ""] in handles
+
+
+def test_what_came_and_went(tmp_path):
+    before, after = pair_of_dumps(tmp_path)
+    snapcore.report(after, tmp_path / "a.html", since=before)
+    page = Page(tmp_path / "a.html")
+    head = ["what", "before", "now", "change", "came", "went"]
+    threads, handles, regions, _ = page.tables["In all"][1:]
+    assert page.tables["In all"][0] == head
+    assert threads == ["threads", "2", "5", "+3", "3", "0"]
+    # Number 3 is of another file now, 4 and 7 are what they were; of the events one went and one came.
+    assert handles == ["handles", "4", "1,534", "+1,530", "1,532", "2"]
+    assert regions == ["regions", "1", "1", "±0", "0", "0"]
+    assert page.tables["Handles by type"][1:] == [
+        ["File", "2", "1,532", "+1,530", "1,531", "1"],
+        ["Event", "1", "1", "±0", "1", "1"],
+    ]
+    names = page.tables["Handles that came, by name"][1:]
+    assert names[0] == ["/tmp/session-#.tmp", "1,500", ""]
+    assert names[1:4] == [[f"/srv/{'x' * n}", "1", ""] for n in (1, 2, 3)]
+    assert len(names) == 20
+    assert "13 more names, 13 in all, are not shown" in page.text
+    assert page.tables["Threads that came, by name"][1:] == [["worker-#", "3", ""]]
+    snapcore.report(before, tmp_path / "b.html", since=after)
+    page = Page(tmp_path / "b.html")
+    assert ["handles", "1,534", "4", "-1,530", "2", "1,532"] in page.tables["In all"]
+    names = page.tables["Handles that came, by name"][1:]
+    assert names == [["/var/log/old.log", "1", ""], ["no name", "1", ""]]
+    assert "Threads that came, by name" not in page.tables
+
+
+def test_of_another_process_only_counts_are_compared(tmp_path):
+    before, after = pair_of_dumps(tmp_path, create_time=1_600_000_002)
+    snapcore.report(after, tmp_path / "a.html", since=before)
+    page = Page(tmp_path / "a.html")
+    assert "of another process" in page.text
+    assert page.tables["In all"] == [
+        ["what", "before", "now", "change"],
+        ["threads", "2", "5", "+3"],
+        ["handles", "4", "1,534", "+1,530"],
+        ["regions", "1", "1", "±0"],
+        ["modules", "0", "0", "±0"],
+    ]
+    assert page.tables["Handles by type"][1:] == [
+        ["File", "2", "1,532", "+1,530"],
+        ["Key", "0", "1", "+1"],
+        ["not known", "1", "0", "-1"],
+    ]
+    assert not [caption for caption in page.tables if "came" in caption]
+
+
+@pytest.mark.parametrize(
+    ("now", "another"),
+    [
+        ({}, False),
+        # The same instant, computed twice, may be of the next second.
+        ({"create_time": 1_600_000_001}, False),
+        ({"create_time": 1_600_000_002}, True),
+        ({"pid": 4243}, True),
+    ],
+)
+def test_which_process_is_another(tmp_path, now, another):
+    before, after = pair_of_dumps(tmp_path, **now)
+    snapcore.report(after, tmp_path / "a.html", since=before)
+    assert ("of another process" in Page(tmp_path / "a.html").text) == another
 
 
 def test_a_file_that_holds_little(tmp_path):
@@ -104,7 +188,7 @@ def test_a_running_process_and_its_dump(idle, tmp_path, capsys):
         snapcore.report(snap, tmp_path / "live.html", since=str(dump))
         threads = len(snap.threads())
     page = Page(tmp_path / "live.html")
-    assert ["threads", str(threads), str(threads), "±0"] in page.tables["In all"]
+    assert ["threads", str(threads), str(threads), "±0", "0", "0"] in page.tables["In all"]
     assert page.tables["Committed memory by kind"][0] == ["kind", "size", "share"]
     assert len(page.tables["Modules"]) > 3
     output = tmp_path / "command.html"

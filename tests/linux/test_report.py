@@ -26,11 +26,17 @@ STYLE = Path(snapcore.__file__).parent / "html" / "templates" / "style.css"
 
 GROWING = r"""
 import os, socket, sys, threading
+os.chdir(sys.argv[1])
+def new(name): return os.open(name, os.O_CREAT | os.O_RDWR)
+reused = new("old.log")
 for _ in range(5):
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 print("ready", flush=True)
 sys.stdin.readline()
-kept = [os.open("/dev/null", os.O_RDONLY) for _ in range(40)]
+os.close(reused)
+assert new("new.log") == reused
+kept = [new(f"session-{n}.tmp") for n in range(7)]
+kept += [os.open("/dev/null", os.O_RDONLY) for _ in range(40)]
 kept += [socket.socket() for _ in range(9)]
 block = b"x" * (64 << 20)
 print("grown", flush=True)
@@ -50,7 +56,11 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     out = {name: folder / f"{name}.html" for name in ("grown", "hostile", "large", "live")}
     with subprocess.Popen(
-        [sys.executable, "-c", GROWING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", GROWING, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -64,7 +74,8 @@ def pages(tmp_path_factory) -> dict[str, Path]:
             snapcore.report(snap, out["live"], since=folder / "before.dmp")
         process.kill()
     snapcore.report(folder / "after.dmp", out["grown"], since=folder / "before.dmp")
-    snapcore.report(hostile_dump(folder / "hostile.dmp"), out["hostile"])
+    early = hostile_dump(folder / "early.dmp", early=True)
+    snapcore.report(hostile_dump(folder / "hostile.dmp"), out["hostile"], since=early)
     started = time.monotonic()
     large_dump(folder / "large.dmp")
     built = time.monotonic()
@@ -94,6 +105,17 @@ def test_nothing_overflows_and_nothing_is_loaded(tab, pages, name, width):
     assert shown == (["none", "block"] if width < 640 else ["block", "none"])
 
 
+@pytest.mark.parametrize("name", ["grown", "live", "hostile"])
+@pytest.mark.parametrize("width", [360, 401])
+def test_changes_and_messages_are_seen_on_a_phone(tab, pages, name, width):
+    """Whole, without moving them to the side."""
+    tab.open(pages[name].as_uri(), width=width)
+    hidden = """[...document.querySelectorAll('#grew .scroll, #diagnostics .scroll')].map(
+        e => [e.getAttribute('aria-label'), e.scrollWidth - e.clientWidth])"""
+    assert len(found := tab.evaluate(hidden)) >= 3
+    assert [each for each in found if each[1] > 0] == []
+
+
 def test_dark_and_light_differ(tab, pages):
     pictures = {}
     for dark in (False, True):
@@ -112,12 +134,22 @@ def test_what_it_says(tab, pages):
             t.caption.textContent,
             [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.innerText.trim()))]))"""
     )
-    assert ["handles", "3", "52", "+49"] in rows["In all"]
-    assert ["Socket", "0", "9", "+9"] in rows["Handles by type"]
-    assert ["CharacterDevice", "0", "40", "+40"] in rows["Handles by type"]
-    grown = {row[0]: row[3] for row in rows["In all"]}
+    # One was closed and its number used again; 56 are new.
+    assert ["handles", "4", "60", "+56", "57", "1"] in rows["In all"]
+    assert ["threads", "6", "6", "±0", "0", "0"] in rows["In all"]
+    assert ["File", "1", "8", "+7", "8", "1"] in rows["Handles by type"]
+    assert ["Socket", "0", "9", "+9", "9", "0"] in rows["Handles by type"]
+    assert ["CharacterDevice", "0", "40", "+40", "40", "0"] in rows["Handles by type"]
+    folder = re.sub(r"\d+", "#", str(pages["grown"].parent))
+    assert rows["Handles that came, by name"] == [
+        ["/dev/null\nCharacterDevice", "40", ""],
+        ["socket:[#]\nSocket", "9", ""],
+        [f"{folder}/session-#.tmp\nFile", "7", ""],
+        [f"{folder}/new.log\nFile", "1", ""],
+    ]
+    assert "Threads that came, by name" not in rows
+    grown = {row[0]: row[3] for row in rows["Committed memory by kind, before and now"]}
     assert grown["private memory"].startswith("+64."), grown
-    assert grown["threads"] == "±0"
     assert ["CharacterDevice", "40", ""] in rows["By type"]
     assert rows["Objects with more than one handle"][0][:2] == ["/dev/null", "40"]
     # The first thread may not sleep yet.
@@ -138,7 +170,8 @@ def test_a_snapshot_says_the_same(tab, pages):
     tab.open(pages["live"].as_uri(), width=1200)
     text = tab.evaluate("document.body.innerText")
     assert "the running process" in text
-    assert re.search(r"handles\s+3\s+52\s+\+49", text)
+    assert re.search(r"handles\s+4\s+60\s+\+56\s+57\s+1\b", text)
+    assert "another process" not in text, "a dump file holds its start in whole seconds"
 
 
 def test_nothing_of_the_process_comes_alive(tab, pages):
@@ -163,6 +196,9 @@ def test_nothing_of_the_process_comes_alive(tab, pages):
     shown = tab.evaluate("document.body.textContent")
     for name in ("<script>alert(1)</script>", "{{ 7 * 7 }}", "&amp;lt;", '"><svg onload=alert(3)>'):
         assert name in shown, name
+    grew = tab.evaluate("document.querySelector('#grew').textContent")
+    for name in ("<script>alert(1)</script>", "<script>alert(#)</script>", "{{ # * # }}{% raw %}"):
+        assert name in grew, name
     assert r"right\u202egpj.exe\u2066" in shown
     assert r"\x1b[31mred\x07" in shown
     assert all(c == "\n" or c.isprintable() for c in text)
@@ -226,11 +262,12 @@ def test_a_large_one_is_bounded(pages):
     text = pages["large"].read_text(encoding="utf-8")
     assert len(text) < 400_000
     assert "33,293 more" in text
-    assert re.search(r"280 more types, 18\d{3} in all", text)
+    assert re.search(r"280 more types, 18,\d{3} in all", text)
     assert "4,800 more threads are not shown" in text
     assert "99,970 more regions are not shown" in text
     assert "2,900 more modules are not shown" in text
     assert "The earlier one is of another process" in text
+    assert "by name</caption>" not in text, "the same number is not the same handle"
 
 
 def test_the_file(tmp_path, pages, idle, capsys, monkeypatch):

@@ -52,3 +52,13 @@ def test_svg():
     assert [t.text for t in root.iter(f"{space}title")] == ["all", 'a "title" <i>', "s"]
     assert "600 bytes" in [t.text for t in root.iter(f"{space}text")]
     assert len(list(root.iter(f"{space}rect"))) == 3
+
+
+def test_a_size_is_written_whole_or_not_at_all():
+    def texts(width: int) -> list[str | None]:
+        groups = [Group("kind", "image", "all", (Item("0x7f0000000000", 1, ""),))]
+        text = svg(groups, width, 300, label="", write_size=lambda _: "1023.9 MiB")
+        return [t.text for t in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
+
+    assert texts(200) == ["kind", "0x7f0000000000", "1023.9 MiB"]
+    assert texts(70) == ["kind", "0x7f000…"]

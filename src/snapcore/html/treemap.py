@@ -150,7 +150,8 @@ def _rectangle(box: Rectangle) -> str:
 
 def _text(box: Rectangle, line: int, text: str, css: str = "") -> str:
     fitting = _fitting(text, box.width, _BOLD if css == "heading" else _CHARACTER)
-    if not fitting or box.height < _LINE * line + 6:
+    # Half a size is another size.
+    if not fitting or (css == "size" and fitting != text) or box.height < _LINE * line + 6:
         return ""
     kind = f' class="{css}"' if css else ""
     y = box.y + _LINE * line
