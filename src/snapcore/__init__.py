@@ -1,135 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Point-in-time snapshots of running processes, minidumps, and process tables as NumPy columns."""
+"""Point-in-time snapshots of running processes, minidumps, and process tables as NumPy and Arrow columns.
 
-from __future__ import annotations
+Names are imported when they are first used, so that the command's ``--help`` waits neither for NumPy
+nor for the native core.
+"""
 
-import logging
-from importlib.metadata import version
+import importlib
 
-from snapcore import _core
-from snapcore.difference import Difference, DifferenceCount, diff
-from snapcore.dumpfacts import (
-    BreakpadAssertion,
-    BreakpadInfo,
-    CrashpadAnnotation,
-    CrashpadInfo,
-    CrashpadModule,
-    DsoDebug,
-    DumpException,
-    DumpSystem,
-    HandleInformation,
-    LinkMapEntry,
-    MacCrashInfo,
-    MiscInfo,
-    Stream,
-    SystemMemory,
-    Token,
-    UnloadedModule,
-)
-from snapcore.dumpfile import DumpFile, open
-from snapcore.dumping import (
-    DumpResult,
-    capture,
-    dump,
-    handles,
-    system_handles,
-    system_threads,
-    threads,
-)
-from snapcore.errors import (
-    AccessDenied,
-    DumpFormatError,
-    ProcessGone,
-    SnapError,
-    TimedOut,
-    Unsupported,
-)
-from snapcore.flags import (
-    CaptureFlags,
-    ContextFlags,
-    HandleFlags,
-    MemoryState,
-    MemoryType,
-    MiniDumpType,
-    ObjectType,
-    PageProtection,
-    ProcessFlags,
-    ThreadFlags,
-)
-from snapcore.fleet import Scan, ScanDiagnostic, scan
-from snapcore.growth import Growth, Leaks, leaks
-from snapcore.html.report import report
-from snapcore.presets import PRESETS
-from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
-from snapcore.table import StringColumn, Table
+from snapcore.version import __version__  # noqa: F401
 
-__all__ = [
-    "PRESETS",
-    "AccessDenied",
-    "BreakpadAssertion",
-    "BreakpadInfo",
-    "CaptureFlags",
-    "ContextFlags",
-    "CrashpadAnnotation",
-    "CrashpadInfo",
-    "CrashpadModule",
-    "Diagnostic",
-    "Difference",
-    "DifferenceCount",
-    "DsoDebug",
-    "DumpException",
-    "DumpFile",
-    "DumpFormatError",
-    "DumpResult",
-    "DumpSystem",
-    "Growth",
-    "HandleFlags",
-    "HandleInformation",
-    "Leaks",
-    "LinkMapEntry",
-    "MacCrashInfo",
-    "MemoryState",
-    "MemoryType",
-    "MiniDumpType",
-    "MiscInfo",
-    "ObjectType",
-    "PageProtection",
-    "Process",
-    "ProcessFlags",
-    "ProcessGone",
-    "ProcessView",
-    "Scan",
-    "ScanDiagnostic",
-    "SnapError",
-    "Snapshot",
-    "Stream",
-    "StringColumn",
-    "SystemMemory",
-    "Table",
-    "ThreadFlags",
-    "TimedOut",
-    "Token",
-    "UnloadedModule",
-    "Unsupported",
-    "capture",
-    "diff",
-    "dump",
-    "handles",
-    "leaks",
-    "open",
-    "report",
-    "scan",
-    "system_handles",
-    "system_threads",
-    "threads",
-]
+# Names by the module that they are from; __init__.pyi is the same for type checkers.
+_HOMES = {
+    "snapcore.difference": (
+        "Difference",
+        "DifferenceCount",
+        "diff",
+    ),
+    "snapcore.dumpfacts": (
+        "BreakpadAssertion",
+        "BreakpadInfo",
+        "CrashpadAnnotation",
+        "CrashpadInfo",
+        "CrashpadModule",
+        "DsoDebug",
+        "DumpException",
+        "DumpSystem",
+        "HandleInformation",
+        "LinkMapEntry",
+        "MacCrashInfo",
+        "MiscInfo",
+        "Stream",
+        "SystemMemory",
+        "Token",
+        "UnloadedModule",
+    ),
+    "snapcore.dumpfile": (
+        "DumpFile",
+        "open",
+    ),
+    "snapcore.dumping": (
+        "DumpResult",
+        "capture",
+        "dump",
+        "handles",
+        "system_handles",
+        "system_threads",
+        "threads",
+    ),
+    "snapcore.errors": (
+        "AccessDenied",
+        "DumpFormatError",
+        "ProcessGone",
+        "SnapError",
+        "TimedOut",
+        "Unsupported",
+    ),
+    "snapcore.flags": (
+        "CaptureFlags",
+        "ContextFlags",
+        "HandleFlags",
+        "MemoryState",
+        "MemoryType",
+        "MiniDumpType",
+        "ObjectType",
+        "PageProtection",
+        "ProcessFlags",
+        "ThreadFlags",
+    ),
+    "snapcore.fleet": (
+        "Scan",
+        "ScanDiagnostic",
+        "scan",
+    ),
+    "snapcore.growth": (
+        "Growth",
+        "Leaks",
+        "leaks",
+    ),
+    "snapcore.html.report": ("report",),
+    "snapcore.presets": ("PRESETS",),
+    "snapcore.snapshot": (
+        "Diagnostic",
+        "Process",
+        "ProcessView",
+        "Snapshot",
+    ),
+    "snapcore.table": (
+        "StringColumn",
+        "Table",
+    ),
+}
+_MODULES = ("cli", "dtypes", "errors", "flags")
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__version__ = version("snapcore")
-if _core.__version__ != __version__:
-    _message = (
-        f"snapcore {__version__} found a native module of version {_core.__version__}; "
-        "build and install the package again"
-    )
-    raise ImportError(_message)
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
 
-logging.getLogger("snapcore").addHandler(logging.NullHandler())
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_MODULES, "__version__"]

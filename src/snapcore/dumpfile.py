@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapcore import _core, memory_search
+from snapcore import memory_search
 from snapcore.dumpfacts import (
     BreakpadInfo,
     CrashpadInfo,
@@ -37,6 +37,7 @@ from snapcore.dumpfacts import (
 )
 from snapcore.errors import DumpFormatError
 from snapcore.flags import MiniDumpType
+from snapcore.native import _core
 from snapcore.snapshot import (
     Diagnostic,
     Process,

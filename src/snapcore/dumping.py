@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from snapcore import _core
 from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
+from snapcore.native import _core
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
 from snapcore.table import Table

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapcore import _core
 from snapcore.dtypes import TABLES, Column
 from snapcore.dumpfile import open as open_dump
 from snapcore.errors import DumpFormatError
+from snapcore.native import _core
 from snapcore.parquet import ParquetFile, PartitionedWriter
 from snapcore.table import arrow_field
 

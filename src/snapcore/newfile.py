@@ -7,7 +7,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, Self
 
-from snapcore import _core
+from snapcore.native import _core
 
 if TYPE_CHECKING:
     from types import TracebackType

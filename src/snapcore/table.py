@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapcore import _core
 from snapcore.dtypes import TABLES, Column
+from snapcore.native import _core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,9 +20,10 @@ from support import WINDOWS
 
 import snapcore
 from snapcore import CaptureFlags, Table, dtypes
-from snapcore.cli import ExitCode, main, output, streams
+from snapcore.cli import main, output, streams
+from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
-from snapcore.cli.tables import TABLE_COMMANDS
+from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
 from snapcore.display.values import enumeration_of
 
 TABLES = ("threads", "handles", "regions", "modules")

@@ -10,8 +10,9 @@ import sys
 import pytest
 from support import WINDOWS
 
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
 from snapcore.cli.doctor import linux_checks, windows_checks
+from snapcore.cli.exit_codes import ExitCode
 
 
 def test_this_system(idle, capsys):

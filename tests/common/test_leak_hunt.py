@@ -16,7 +16,8 @@ from support import WINDOWS, wait_until
 
 import snapcore
 from snapcore import CaptureFlags
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 
 # Opens, closes and leaks as its standard input says, and answers each line with one.
 CHILD = """

@@ -12,7 +12,8 @@ import pytest
 from report_pages import HOSTILE, hostile_dump, pair_of_dumps
 
 import snapcore
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import snapcore
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 
 
 @pytest.fixture(autouse=True)

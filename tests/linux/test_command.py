@@ -15,7 +15,8 @@ import termios
 import pytest
 
 import snapcore
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 
 HOSTILE = r"""
 import ctypes, os, sys, time

@@ -31,8 +31,9 @@ from linux_support import is_untouched, status
 
 import snapcore
 from snapcore import _core
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
 from snapcore.cli.doctor import linux_checks
+from snapcore.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,7 +24,8 @@ from support import ROOT
 
 import snapcore
 from snapcore import DumpFormatError, dtypes, fleet, parquet
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 
 DAY = 86_400
 NOON = 1_764_072_000  # 2025-11-25 12:00 UTC

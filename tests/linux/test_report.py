@@ -17,7 +17,8 @@ from chromium import Browser, browser
 from report_pages import HOSTILE, hostile_dump, large_dump
 
 import snapcore
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

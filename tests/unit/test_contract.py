@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import importlib
+import importlib.metadata
 import inspect
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +21,7 @@ import snapcore
 from snapcore import CaptureFlags, MiniDumpType, _core, dtypes
 from snapcore.cli import build_parser
 from snapcore.cli import dump as cli_dump
-from snapcore.cli.tables import TABLE_COMMANDS
+from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
 from snapcore.display.values import enumeration_of, parse_flags, parse_size
 from snapcore.snapshot import ProcessView
 
@@ -30,6 +35,15 @@ def test_flags_have_the_sdk_values():
     assert MiniDumpType.WITH_FULL_MEMORY == 2
     assert MiniDumpType.WITH_AVX_XSTATE_CONTEXT == 0x200000
     assert MiniDumpType(1 << 30) == 1 << 30, "unknown bits are kept"
+
+
+def test_a_core_of_another_version_is_refused():
+    code = "import snapcore.version as v; v.__version__ = '9'; import snapcore.native"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert ran.stderr.splitlines()[-1].startswith(
+        f"ImportError: snapcore 9 found a native module of version {snapcore.__version__}; "
+    )
+    assert _core.__version__ == snapcore.__version__ == importlib.metadata.version("snapcore")
 
 
 def test_tables_are_those_that_dtypes_declares(idle):
@@ -124,6 +138,50 @@ def test_sizes_on_the_command_line(text, value):
 def test_what_is_no_size(text):
     with pytest.raises(ValueError, match="no size"):
         parse_size(text)
+
+
+def test_type_checkers_see_the_names_that_are_there():
+    stub = ast.parse((Path(snapcore.__file__).parent / "__init__.pyi").read_text())
+    homes = {
+        node.module: tuple(sorted(alias.name for alias in node.names))
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert homes == snapcore._HOMES
+    (names,) = [ast.literal_eval(n.value) for n in stub.body if isinstance(n, ast.Assign)]
+    assert sorted(names) == snapcore.__all__
+    assert set(snapcore.__all__) < set(dir(snapcore))
+    for module, names in snapcore._HOMES.items():
+        for name in names:
+            assert getattr(snapcore, name) is getattr(importlib.import_module(module), name)
+    with pytest.raises(AttributeError, match="no attribute 'frobnicate'"):
+        snapcore.frobnicate  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("code", "loaded"),
+    [
+        ("import snapcore", set()),
+        ("from snapcore.cli import main; main(['--help'])", set()),
+        ("from snapcore.cli import main; main(['--version'])", set()),
+        ("import snapcore; snapcore.MiniDumpType", set()),
+        ("import snapcore; snapcore.dump", {"numpy", "snapcore._core"}),
+    ],
+)
+def test_what_an_import_loads(code, loaded):
+    slow = {"numpy", "snapcore._core", "logging", "dataclasses", "pathlib", "importlib.metadata"}
+    code = (
+        f"import atexit, sys; before = set(sys.modules);"
+        f"atexit.register(lambda: print(sorted((set(sys.modules) - before) & {slow}), file=sys.stderr)); {code}"
+    )
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path}; {code}"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    found = set(ast.literal_eval(said.stderr.strip().splitlines()[-1]))
+    assert found == loaded or (loaded and loaded <= found)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.field import Field
 from snapcore.cli.frame import Frame
 from snapcore.cli.streams import warn
-from snapcore.cli.tables import TABLE_COMMANDS, add_output, add_rows, by_column, choose, write_rows
+from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
+from snapcore.cli.tables import add_output, add_rows, by_column, choose, write_rows
 from snapcore.cli.target import find_target
 from snapcore.cli.views import ask, identity_of, open_view
 from snapcore.dtypes import Column
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from snapcore import Diagnostic, Difference, Table
 
-__all__ = ["DiffCommand", "seconds"]
+__all__ = ["COMMANDS", "DiffCommand", "seconds"]
 
 _TABLES = {command.name: command for command in TABLE_COMMANDS}
 _CHANGES = ("added", "removed", "kept")
@@ -61,7 +62,6 @@ class DiffCommand:
     """Print what came and went between two states of a process."""
 
     name = "diff"
-    summary = "show which handles, threads, regions or modules came and went"
     description = (
         "Show which handles, threads, regions or modules came and went between two states of a "
         "process: two dump files, a dump file and the process, or two looks at the process. What "
@@ -204,3 +204,6 @@ def _count_by(frame: Frame, name: str) -> Frame:
         for text, values in (*zip(_CHANGES, counts, strict=True), ("net", counts[0] - counts[1]))
     ]
     return Frame(frame.name, (field.take(firsts), *columns)).sort(name).sort("-added").sort("-net")
+
+
+COMMANDS = (DiffCommand(),)

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import snapcore
-from snapcore import SnapError, _core
+from snapcore import SnapError
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.output import write_json
 from snapcore.cli.streams import is_terminal, write_lines
 from snapcore.cli.tables import add_format
 from snapcore.cli.target import find_process, process_name
 from snapcore.display.text import human_size, printable
+from snapcore.native import _core
 
 if TYPE_CHECKING:
     import argparse
@@ -104,7 +105,6 @@ class DoctorCommand:
     """Tell what may be captured here."""
 
     name = "doctor"
-    summary = "tell what may be captured here, and why not"
     description = (
         "Tell what this user may capture on this system, and why not. With a process also what may "
         "be done with it; nothing of it is captured, and it is not stopped. Ends with 0 where "
@@ -379,3 +379,6 @@ def _line(status: str, name: str, width: int, value: str, advice: str) -> None:
             break_on_hyphens=False,
         )
     )
+
+
+COMMANDS = (DoctorCommand(),)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from snapcore import DumpResult
 
-__all__ = ["DumpCommand", "parse_flags"]
+__all__ = ["COMMANDS", "DumpCommand", "parse_flags"]
 
 _DEFAULT_PRESET = "full"
 _PRESET_HELP = {
@@ -44,7 +44,6 @@ class DumpCommand:
     """Write a minidump of a running process."""
 
     name = "dump"
-    summary = "write a minidump of a running process"
     description = (
         "Write a minidump of a running process, which stands still for milliseconds only. "
         "The file appears whole or not at all and is readable by its owner alone: it holds the "
@@ -208,3 +207,6 @@ def _progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int, str], object
             bar.update(task, completed=done, total=total or None, description=phase)
 
         yield update
+
+
+COMMANDS = (DumpCommand(),)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from snapcore import MiniDumpType
 
-__all__ = ["InfoCommand"]
+__all__ = ["COMMANDS", "InfoCommand"]
 
 _TIME = "ns since 1970-01-01 UTC"
 _STREAMS = (
@@ -273,7 +273,6 @@ class InfoCommand:
     """Print what a process or a dump file is."""
 
     name = "info"
-    summary = "tell what a process or a dump file is"
     description = (
         "Tell what a process or a dump file is: its facts, and how many rows each table has. Of a "
         "file also the system, the exception, its memory and its streams. A process is looked at "
@@ -368,3 +367,6 @@ def _wrapped(start: str, text: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     ) or [start.rstrip()]
+
+
+COMMANDS = (InfoCommand(),)

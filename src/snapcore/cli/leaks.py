@@ -12,7 +12,8 @@ from snapcore.cli.diff import seconds
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
 from snapcore.cli.streams import complain, warn
-from snapcore.cli.tables import TABLE_COMMANDS, add_output, choose, write_rows
+from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
+from snapcore.cli.tables import add_output, choose, write_rows
 from snapcore.cli.target import find_process
 from snapcore.display.text import printable
 from snapcore.dtypes import Column
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from snapcore import Leaks
 
-__all__ = ["LeaksCommand"]
+__all__ = ["COMMANDS", "LeaksCommand"]
 
 _COLUMNS = (
     Column("group", "str", "", "what was grouped by"),
@@ -52,7 +53,6 @@ class LeaksCommand:
     """Sample the handles of a process and print what grows."""
 
     name = "leaks"
-    summary = "sample the handles of a process and rank what grows"
     description = (
         "Sample the handles of a process, which runs on, and rank what grows: by type, by name "
         "with # for each number in it, and by folder. Ctrl-C ends it with what there is by then."
@@ -192,3 +192,6 @@ def _frame_of(found: Leaks) -> Frame:
             for each in found.growth
         ),
     )
+
+
+COMMANDS = (LeaksCommand(),)

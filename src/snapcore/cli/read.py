@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from snapcore import DumpFile, Snapshot
 
-__all__ = ["ReadCommand"]
+__all__ = ["COMMANDS", "ReadCommand"]
 
 _CHUNK = 1 << 20
 _ROW = 16
@@ -46,7 +46,6 @@ class ReadCommand:
     """Print bytes of memory."""
 
     name = "read"
-    summary = "print bytes of the memory of a process or a dump file"
     description = (
         "Print bytes of the memory of a process or a dump file. They are "
         "read from a clone of a process: the process stands still for about as long as a fork of it "
@@ -182,3 +181,6 @@ def _print_json(view: Snapshot | DumpFile, address: int, size: int) -> int:
         }
     )
     return end
+
+
+COMMANDS = (ReadCommand(),)

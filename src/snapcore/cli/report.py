@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
     from snapcore import Snapshot
 
-__all__ = ["ReportCommand"]
+__all__ = ["COMMANDS", "ReportCommand"]
 
 
 class ReportCommand:
     """Write a page about a process or a dump file."""
 
     name = "report"
-    summary = "write an HTML page about a process or a dump file"
     description = (
         "Write one HTML page about a process or a dump file: what it is, its handles, threads and "
         "address space, and what grew since an earlier dump. The page loads nothing and runs "
@@ -103,3 +102,6 @@ def _output_path(view: Snapshot | DumpFile) -> str:
     # A process may call itself anything, "../../x" included.
     name = re.sub(r"[^\w.+-]", "_", process_name(view.pid))
     return os.fspath(Path(f"snapcore-{name}.{view.pid}.html"))
+
+
+COMMANDS = (ReportCommand(),)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from snapcore import Scan
 
-__all__ = ["ScanCommand"]
+__all__ = ["COMMANDS", "ScanCommand"]
 
 _MOST_WARNINGS = 20
 
@@ -46,7 +46,6 @@ class ScanCommand:
     """Gather one table of many dump files."""
 
     name = "scan"
-    summary = "gather one table of many dump files into Parquet or Arrow"
     description = (
         "Gather one table of many dump files, with the file, host, day, time and process of each row. A "
         "file that cannot be read is a warning, and the exit code is 5. Needs the extra snapcore[arrow]."
@@ -156,3 +155,6 @@ def _write_batches(scan: Scan, form: str, put: Callable[[memoryview], object]) -
     with writer_of(put, scan.schema, form) as writer:
         for batch in scan:
             writer.write_batch(batch)
+
+
+COMMANDS = (ScanCommand(),)

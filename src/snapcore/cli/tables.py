@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from snapcore import Diagnostic
 
 __all__ = [
-    "TABLE_COMMANDS",
+    "COMMANDS",
     "TableCommand",
     "add_format",
     "add_output",
@@ -246,7 +246,7 @@ class TableCommand:
     ----------
     name : str
         Name of the command and of the table.
-    summary, description : str
+    description : str
         For ``--help``.
     columns : tuple of str
         What the table form shows by default.
@@ -259,7 +259,6 @@ class TableCommand:
     """
 
     name: str
-    summary: str
     description: str
     columns: tuple[str, ...]
     droppable: tuple[str, ...] = ()
@@ -366,10 +365,9 @@ _LIVE = "A process is looked at while it runs on, so that the rows are not of on
 _STOP = "of a process: let it stand still for a moment (milliseconds)"
 _CLONE = "the process stands still for about as long as a fork of it would take"
 
-TABLE_COMMANDS = (
+COMMANDS = (
     TableCommand(
         name="threads",
-        summary="list the threads of a process, a dump file or the system",
         description=f"List the threads of a process or a dump file. {_LIVE} and registers are not "
         "known; --snapshot gives both.",
         columns=(
@@ -389,7 +387,6 @@ TABLE_COMMANDS = (
     ),
     TableCommand(
         name="handles",
-        summary="list the handles (descriptors) of a process, a dump file or the system",
         description="List the handles of a process or a dump file; on Linux these are its file "
         f"descriptors. {_LIVE}; --snapshot makes them so.",
         columns=(
@@ -408,7 +405,6 @@ TABLE_COMMANDS = (
     ),
     TableCommand(
         name="regions",
-        summary="list the memory regions of a process or a dump file",
         description="List the memory regions of a process or a dump file. A process stands still "
         "for a moment (milliseconds) while its map is read.",
         columns=("base", "size", "resident", "state", "protect", "type", "mapped_file"),
@@ -418,7 +414,6 @@ TABLE_COMMANDS = (
     ),
     TableCommand(
         name="modules",
-        summary="list the modules of a process or a dump file",
         description="List the modules of a process or a dump file: the executable and its "
         f"libraries. They are read from a clone of a process: {_CLONE}.",
         columns=("base", "size", "version", "debug_id", "path"),

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snapcore import _core
 from snapcore.cli.exit_codes import NoSuchProcess
+from snapcore.native import _core
 
 __all__ = ["find_process", "find_target", "process_name"]
 
