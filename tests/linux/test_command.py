@@ -7,12 +7,15 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
 import termios
 
 import pytest
+import support
+from support import programs
 
 import snapcore
 from snapcore.cli import main
@@ -153,8 +156,13 @@ def test_read_into_a_full_disk_leaves_nothing(facts, capsys):
     assert os.path.exists("/dev/full")
 
 
-def test_by_name_and_peers(facts, capsys):
-    name = os.path.basename(os.readlink(f"/proc/{facts.pid}/exe"))
+def test_by_name_and_peers(start, tmp_path, monkeypatch, capsys):
+    # Nobody else's processes have this name.
+    name = f"facts-{os.getpid()}"
+    shutil.copy(programs() / "facts_target", tmp_path / f"{name}_target")
+    monkeypatch.setattr(support, "programs", lambda: tmp_path)
+    facts = start(name, tmp_path)
+    name += "_target"
     assert main(["handles", name, "--json", "--peers"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     socket = next(r for r in rows if r["handle"] == facts.facts["descriptors"]["Socket"])
