@@ -124,9 +124,12 @@ std::vector<pid_t> threads_by_disturbance(int process_directory) {
     return out;
 }
 
-bool is_zombie_of(pid_t clone, std::uint32_t parent) {
+enum class CloneState { kGone, kEnding, kZombie };
+
+CloneState state_of(pid_t clone, std::uint32_t parent) {
     const auto stat = parse_stat(try_read_text(AT_FDCWD, proc(clone, "stat").c_str()));
-    return stat && stat->state == 'Z' && stat->parent_pid == parent && stat->exit_signal == 0;
+    if (!stat || stat->parent_pid != parent || stat->exit_signal != 0) return CloneState::kGone;
+    return stat->state == 'Z' ? CloneState::kZombie : CloneState::kEnding;
 }
 
 void warn(Diagnostics& diagnostics, const char* code, const std::string& message, pid_t subject) {
@@ -248,11 +251,15 @@ void reap_clone(std::uint32_t pid,
                 Diagnostics& diagnostics) noexcept {
     try {
         const std::int64_t patience_ns = monotonic_ns() + kReapPatienceNs;
-        for (int attempt = 0; is_zombie_of(clone, pid) && monotonic_ns() < patience_ns; ++attempt) {
-            if (attempt > 0) {
+        for (int attempt = 0; monotonic_ns() < patience_ns; ++attempt) {
+            const CloneState state = state_of(clone, pid);
+            if (state == CloneState::kGone) break;
+            // One whose tracer was killed is not waited for by anybody while it ends.
+            if (attempt > 0 || state == CloneState::kEnding) {
                 const timespec step{0, kReapStepNs};
                 ::nanosleep(&step, nullptr);
             }
+            if (state == CloneState::kEnding) continue;
             // Anew each time: an execve takes the memory of before away, but not the zombie.
             const UniqueDescriptor memory(::openat(process_directory, "mem", O_RDONLY | O_CLOEXEC));
             if (!memory) break;
@@ -287,7 +294,7 @@ void reap_clone(std::uint32_t pid,
                 break;
             }
         }
-        if (is_zombie_of(clone, pid)) {
+        if (state_of(clone, pid) != CloneState::kGone) {
             warn(diagnostics,
                  "zombie_left",
                  "the clone's zombie could not be collected; it goes when the target ends or waits "
