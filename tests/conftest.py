@@ -7,10 +7,9 @@ import os
 import subprocess
 import sys
 
+import numpy as np  # noqa: F401  (it starts threads when it is first imported)
 import pytest
 from support import VARIANT, WINDOWS, Target
-
-import snapcore  # noqa: F401  (NumPy starts threads when it is first imported)
 
 if WINDOWS:
     import windows_support

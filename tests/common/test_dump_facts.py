@@ -66,6 +66,13 @@ def test_misc_info(opened, version):
     assert (misc.xstate_size is not None) == (version >= 5)
 
 
+def test_times_that_the_writer_did_not_know(opened):
+    file = opened(base().misc_info(1, flags=0x3, create_time=0))
+    process = file.process()
+    assert (process.created_at_ns, process.user_time_ns, process.kernel_time_ns) == (None,) * 3
+    assert file.misc().create_time == 0
+
+
 def test_system_memory_and_counters(opened):
     file = opened(
         base()

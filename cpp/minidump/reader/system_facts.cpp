@@ -90,7 +90,9 @@ ProcessInfo read_process(Source& source, const SystemInfo& system) {
     process.pid = read_pid(source);
     if (const auto info =
             source.head<raw::MINIDUMP_MISC_INFO_4>(raw::MiscInfoStream, kFirstVersion)) {
-        if ((info->Flags1 & raw::MINIDUMP_MISC1_PROCESS_TIMES) != 0) {
+        // Some writers set the flag and know nothing: no process began in 1970.
+        if ((info->Flags1 & raw::MINIDUMP_MISC1_PROCESS_TIMES) != 0 &&
+            info->ProcessCreateTime != 0) {
             process.created_at_ns = info->ProcessCreateTime * kSecond;
             process.user_time_ns = info->ProcessUserTime * kSecond;
             process.kernel_time_ns = info->ProcessKernelTime * kSecond;
