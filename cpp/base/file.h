@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The only file I/O of the core: a dump that appears under its name whole or not at all, and a dump
-// that is read.
+// The only file I/O of the core: a dump that appears under its name whole or not at all, one that
+// is handed on as it comes, and a dump that is read.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,18 @@ public:
     // Leaving without commit() leaves nothing behind.
 };
 
+// Bytes in order, to whoever takes them.
+class OutputStream {
+public:
+    virtual ~OutputStream() = default;
+
+    // Hands on all of `bytes`. While nobody takes them, `check` is called several times a second;
+    // what it throws reaches the caller. Throws ErrorKind::kFile (EPIPE, ...).
+    virtual void write(std::span<const std::byte> bytes, const std::function<void()>& check) = 0;
+    // Nothing more comes.
+    virtual void finish() {}
+};
+
 // Positional reads of a file that is there. Thread-safe. Never a mapping: a file that shrinks is a
 // short read.
 class InputFile {
@@ -56,5 +69,14 @@ std::unique_ptr<InputFile> open_input_file(const std::string& path);
 // Owner-only (0600, or the owner's ACL) in the folder of `path` (UTF-8 on Windows, bytes on Linux).
 // Without `overwrite` an existing `path` fails here already, before any target is stopped.
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite);
+
+// Owner-only, without a name or gone with its last handle, in the folder for temporary files; not
+// to be committed.
+std::unique_ptr<OutputFile> create_spool_file();
+
+// What a descriptor writes to (a pipe, a socket, a file, a device), by a descriptor of its own. Who
+// reads may go away: that is EPIPE and never SIGPIPE. Unsupported on Windows, where a write that
+// nobody takes cannot be given up.
+std::unique_ptr<OutputStream> open_output_stream(int descriptor);
 
 }  // namespace snapcore

@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import math
 import os
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from snapcore import _core
 from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
+from snapcore.streaming import descriptor_of, is_writer, write_all
 from snapcore.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from snapcore.streaming import BinaryWriter
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Progress = Callable[[int, int, str], object]
@@ -51,11 +57,14 @@ class DumpResult:
     Attributes
     ----------
     path : str
-        The file.
+        The file; empty where the dump went to a file object.
     file_size : int
         Its length in bytes.
     bytes_written : int
-        Bytes that it takes on the disk; holes are not counted.
+        Bytes that it takes on the disk; holes are not counted. All of `file_size` where the dump
+        went to a file object.
+    uncompressed_size : int
+        Length of the minidump, which is `file_size` where it is not compressed.
     pause_ns : int
         How long the target stood still.
     elapsed_ns : int
@@ -79,6 +88,7 @@ class DumpResult:
     path: str
     file_size: int
     bytes_written: int
+    uncompressed_size: int
     pause_ns: int
     elapsed_ns: int
     method: str
@@ -103,22 +113,52 @@ class _Job(Protocol[_Result_co]):
     def result(self) -> _Result_co: ...
 
 
-def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+def _tell(job: _Job[Any], progress: Progress | None) -> None:
+    if progress is not None:
+        done, total, phase = job.progress()
+        progress(done, total, _PHASES[phase])
+
+
+@contextmanager
+def _ended_on_error(job: _Job[Any]) -> Iterator[None]:
+    """Ctrl-C, or a callback: the target must run and the file be gone before anybody hears of it."""
     try:
-        while not job.wait(_POLL_SECONDS):
-            if progress is not None:
-                done, total, phase = job.progress()
-                progress(done, total, _PHASES[phase])
+        yield
     except BaseException:
-        # Ctrl-C, or the callback: the target must run and the file be gone before anybody hears of it.
         job.cancel()
         while not job.wait(_POLL_SECONDS):
             pass
         raise
+
+
+def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+    with _ended_on_error(job):
+        while not job.wait(_POLL_SECONDS):
+            _tell(job, progress)
     result = job.result()
-    if progress is not None:
-        done, total, phase = job.progress()
-        progress(done, total, _PHASES[phase])
+    _tell(job, progress)
+    return result
+
+
+def _run_in_chunks(
+    job: _core.DumpJob, put: Callable[[bytes], object], progress: Progress | None
+) -> dict[str, Any]:
+    """Hand what the job writes to `put`, in this thread."""
+    result: dict[str, Any] | None = None
+    told = time.monotonic()
+    with _ended_on_error(job):
+        while True:
+            if result is None and job.wait(0):
+                result = job.result()
+            chunk = job.next_chunk(_POLL_SECONDS if result is None else 0)
+            if chunk is not None:
+                put(chunk)
+            elif result is not None:
+                break
+            if time.monotonic() - told >= _POLL_SECONDS:
+                _tell(job, progress)
+                told = time.monotonic()
+    _tell(job, progress)
     return result
 
 
@@ -178,6 +218,7 @@ def _streams(streams: Mapping[int, bytes] | None) -> dict[int, bytes]:
 
 def _outcome(raw: dict[str, Any]) -> DumpResult:
     raw["path"] = os.fsdecode(raw["path"])
+    raw.setdefault("uncompressed_size", raw["file_size"])
     raw["method"] = _METHODS[raw["method"]]
     raw["flags"] = MiniDumpType(raw["flags"])
     raw["diagnostics"] = diagnostics_from(raw["diagnostics"])
@@ -389,7 +430,7 @@ def system_threads() -> Table:
 
 def dump(
     pid: int,
-    path: Path,
+    path: Path | BinaryWriter,
     flags: int | str = MiniDumpType.NORMAL,
     *,
     capture: int | None = None,
@@ -410,8 +451,10 @@ def dump(
     ----------
     pid : int
         Process id.
-    path : path
-        The file; it appears whole or not at all, readable by its owner alone.
+    path : path or file object
+        The file; it appears whole or not at all, readable by its owner alone. Or what has a
+        ``write()`` of bytes: a pipe, a socket's file, an open file, a buffer. It gets the same bytes
+        from first to last, and stays open; if the call fails, what it got is no whole dump.
     flags : MiniDumpType, int or str
         What the file holds; a name is one of ``snapcore.PRESETS`` (``"mini"``, ``"triage"``,
         ``"heap"``, ``"full"``). The capture flags that it needs are added.
@@ -452,11 +495,20 @@ def dump(
         After `timeout` or `max_pause`; nothing is left and the target runs.
     FileExistsError, OSError
         From the file system; nothing is left.
+    BrokenPipeError
+        Nobody reads the pipe or socket any more.
 
     Notes
     -----
     Windows: ``PssCaptureSnapshot``, then ``MiniDumpWriteDump``. Linux: a copy-on-write clone, and a
     writer of our own. A dump holds the memory of the process, and so its secrets.
+
+    A file object that is a plain file, pipe or socket is written by a native thread, so that
+    `timeout` and Ctrl-C are seen while nobody reads; it may be non-blocking. Any other gets chunks of
+    1 MiB in the calling thread. However slowly it takes them, the target runs on: what waits is its
+    clone, which holds the memory that the target has changed since. With ``method="live"`` the target
+    waits as well, for `max_pause` at the most. On Windows every file object gets chunks, after the
+    dump was written to an unnamed temporary file, since ``MiniDumpWriteDump`` writes its header last.
     """
     if method not in _METHODS:
         message = f"method must be one of {', '.join(_METHODS)}, not {method!r}"
@@ -483,7 +535,7 @@ def dump(
 
 def dump_snapshot(
     native: _core.Snapshot,
-    path: Path,
+    path: Path | BinaryWriter,
     flags: int | str,
     *,
     overwrite: bool,
@@ -515,7 +567,7 @@ def dump_snapshot(
 def _dump(
     snapshot: _core.Snapshot | None,
     pid: int,
-    path: Path,
+    path: Path | BinaryWriter,
     flags: int | str,
     capture_flags: int | None,
     method: str,
@@ -530,9 +582,10 @@ def _dump(
     live_fallback: bool,
     debug_privilege: bool,
 ) -> DumpResult:
-    job = _core.DumpJob(
+    started = time.monotonic_ns()
+    start = partial(
+        _core.DumpJob,
         pid=pid,
-        path=_file(path),
         dump_flags=_dump_flags(flags),
         capture_flags=capture_flags,
         context_flags=int(ContextFlags.ALL),
@@ -549,4 +602,12 @@ def _dump(
         debug_privilege=bool(debug_privilege),
         snapshot=snapshot,
     )
-    return _outcome(_run(job, progress))
+    target: Any = path
+    if not is_writer(target):
+        return _outcome(_run(start(path=_file(target), descriptor=None), progress))
+    descriptor = descriptor_of(target)
+    if descriptor is not None:
+        return _outcome(_run(start(path=None, descriptor=descriptor), progress))
+    raw = _run_in_chunks(start(path=None, descriptor=None), partial(write_all, target), progress)
+    raw["elapsed_ns"] = time.monotonic_ns() - started
+    return _outcome(raw)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from snapcore import _core
     from snapcore.dumping import DumpResult
+    from snapcore.streaming import BinaryWriter
 
 __all__ = ["Diagnostic", "Process", "ProcessView", "Snapshot"]
 
@@ -382,7 +383,7 @@ class Snapshot:
 
     def dump(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryWriter,
         flags: int | str = 0,
         *,
         overwrite: bool = False,
@@ -396,8 +397,9 @@ class Snapshot:
 
         Parameters
         ----------
-        path : path
-            The file; it appears whole or not at all, readable by its owner alone.
+        path : path or file object
+            The file; it appears whole or not at all, readable by its owner alone. Or what has a
+            ``write()`` of bytes, as for :func:`snapcore.dump`.
         flags : MiniDumpType, int or str
             What it holds, or the name of one of ``snapcore.PRESETS``.
         overwrite : bool

@@ -59,7 +59,7 @@ def test_process_fields_are_those_that_dtypes_declares():
 
 def test_signatures():
     assert str(inspect.signature(snapcore.dump)).replace("'", "") == (
-        "(pid: int, path: Path, flags: int | str = <MiniDumpType.NORMAL: 0>, *, capture: int | None = None, "
+        "(pid: int, path: Path | BinaryWriter, flags: int | str = <MiniDumpType.NORMAL: 0>, *, capture: int | None = None, "
         "method: str = snapshot, overwrite: bool = False, progress: Progress | None = None, "
         "comment: str | None = None, streams: Mapping[int, bytes] | None = None, "
         "environment: bool = False, timeout: float | None = None, max_pause: float = 1.0, "
