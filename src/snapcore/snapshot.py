@@ -392,6 +392,8 @@ class Snapshot:
         streams: Mapping[int, bytes] | None = None,
         environment: bool = False,
         timeout: float | None = None,
+        compression: str | None = None,
+        level: int | None = None,
     ) -> DumpResult:
         """Write a minidump of this snapshot, as often as wanted.
 
@@ -414,6 +416,10 @@ class Snapshot:
             Linux: keep the environment of the target, which may hold secrets.
         timeout : float, optional
             Seconds for the whole call.
+        compression : {"zstd"}, optional
+            Compress it, as :func:`snapcore.dump` does.
+        level : int, optional
+            Of the compression, 1 to 22; 3 by default.
 
         Returns
         -------
@@ -441,6 +447,8 @@ class Snapshot:
             streams=streams,
             environment=environment,
             timeout=timeout,
+            compression=compression,
+            level=level,
         )
 
     def performance(self) -> dict[str, int]:

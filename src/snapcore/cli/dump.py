@@ -103,6 +103,13 @@ class DumpCommand:
             action="store_true",
             help="replace an existing file; write to stdout even where it is a terminal",
         )
+        parser.add_argument(
+            "--compress",
+            metavar="zstd[:LEVEL]",
+            help="compress it, at level 1 to 22 (default: 3), in frames that the other commands "
+            "unpack one at a time and zstd -d all together; a name that is made ends in .dmp.zst "
+            "(extra 'zstd')",
+        )
         parser.add_argument("--comment", metavar="TEXT", help="text kept in the file")
         parser.add_argument(
             "--timeout", metavar="SECONDS", type=float, help="for the whole command"
@@ -138,6 +145,7 @@ class DumpCommand:
         capture = (
             None if arguments.capture is None else parse_flags(CaptureFlags, arguments.capture)
         )
+        compression, level = _compression(arguments.compress)
         to_stdout = arguments.output == _STDOUT
         if to_stdout and is_terminal() and not arguments.force:
             message = "a dump is no text for a terminal; give a file, a pipe, or --force"
@@ -146,7 +154,9 @@ class DumpCommand:
         with _progress_bar(enabled=not arguments.quiet) as progress:
             result = snapcore.dump(
                 pid,
-                sys.stdout.buffer if to_stdout else _output_path(arguments.output, pid),
+                sys.stdout.buffer
+                if to_stdout
+                else _output_path(arguments.output, pid, compression),
                 flags,
                 capture=capture,
                 method=arguments.method,
@@ -156,6 +166,8 @@ class DumpCommand:
                 environment=arguments.environment,
                 timeout=arguments.timeout,
                 max_pause=arguments.max_pause,
+                compression=compression,
+                level=level,
             )
         out = sys.stderr if to_stdout else sys.stdout
         if arguments.json:
@@ -169,13 +181,26 @@ class DumpCommand:
         return ExitCode.WARNINGS if warnings else ExitCode.OK
 
 
-def _output_path(output: str | None, pid: int) -> str:
+def _compression(text: str | None) -> tuple[str | None, int | None]:
+    if text is None:
+        return None, None
+    name, colon, level = text.partition(":")
+    if not colon:
+        return name, None
+    if not level.isdecimal():
+        message = f"--compress {text!r}: the level is a number"
+        raise ValueError(message)
+    return name, int(level)
+
+
+def _output_path(output: str | None, pid: int, compression: str | None) -> str:
     if output is not None and not Path(output).is_dir() and not output.endswith(os.sep):
         return output
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     # A process may call itself anything, "../../x" included.
     name = re.sub(r"[^\w.+-]", "_", process_name(pid))
-    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}.dmp")
+    suffix = ".dmp.zst" if compression else ".dmp"
+    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}{suffix}")
 
 
 def _summary(pid: int, result: DumpResult) -> Iterator[str]:
@@ -185,9 +210,11 @@ def _summary(pid: int, result: DumpResult) -> Iterator[str]:
         f"{result.elapsed_ns / 1e6:.0f} ms in all ({result.method})"
     )
     size = human_size(result.file_size)
-    yield (
-        f"  {size}, {human_size(result.bytes_written)} on the disk" if result.path else f"  {size}"
-    )
+    if result.file_size != result.uncompressed_size:
+        size += f", compressed from {human_size(result.uncompressed_size)}"
+    elif result.path:
+        size += f", {human_size(result.bytes_written)} on the disk"
+    yield f"  {size}"
     yield (
         f"  {result.threads} threads, {result.modules} modules, {result.handles} handles, "
         f"{result.regions} regions, {human_size(result.memory_bytes)} of memory in "
