@@ -60,7 +60,7 @@ public:
     // How many bytes there were before the end; throws ErrorKind::kFile (EIO, ...).
     virtual std::size_t read(std::uint64_t offset, std::span<std::byte> out) = 0;
     virtual std::uint64_t size() = 0;  // now
-    // Where another file is unpacked meanwhile, how long that one is, and whether it ends too early.
+    // Where another file is unpacked: how long that one is, and whether it ends too early.
     virtual bool is_packed() { return false; }
     virtual std::uint64_t stored_size() { return size(); }
     virtual bool is_cut_off() { return false; }

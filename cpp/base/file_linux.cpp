@@ -301,7 +301,10 @@ private:
             file_ = std::move(own);
             most_at_once_ = kMost;
             // As much as anybody may have; a pipe of 64 KiB halves the speed.
-            (void)::fcntl(file_.get(), F_SETPIPE_SZ, 1 << 20);
+            constexpr int kPipe = 1 << 20;
+            if (::fcntl(file_.get(), F_GETPIPE_SZ) < kPipe) {
+                (void)::fcntl(file_.get(), F_SETPIPE_SZ, kPipe);
+            }
         } else {
             most_at_once_ = PIPE_BUF;
         }

@@ -199,6 +199,28 @@ def test_a_timeout_while_nobody_reads(start, placement, native):
     before.check()
 
 
+def test_a_slow_reader_holds_a_live_dump_for_max_pause_at_the_most(start, placement):
+    target = start("memory", 64)
+    with pipe(at_once=False) as (file, reader):
+        errors: list[BaseException] = []
+
+        def dump() -> None:
+            try:
+                snapcore.dump(target.pid, file, FULL, method="live", max_pause=0.5)
+            except snapcore.TimedOut as error:
+                errors.append(error)
+
+        writer = threading.Thread(target=dump)
+        target.ask("measure")
+        writer.start()
+        time.sleep(1.5)
+        assert 400_000_000 < target.ask("gap")["gap_ns"] < 1_400_000_000
+        is_untouched(target.pid)
+        reader.may_read.set()
+        writer.join()
+    assert "max_pause" in str(errors[0])
+
+
 def test_a_reader_that_goes_away(start, placement):
     target = start("memory", 64)
     before = NothingLeft()

@@ -147,6 +147,9 @@ class DumpCommand:
         )
         compression, level = _compression(arguments.compress)
         to_stdout = arguments.output == _STDOUT
+        if to_stdout and sys.stdout is None:
+            message = "stdout is closed"
+            raise CommandError(message)
         if to_stdout and is_terminal() and not arguments.force:
             message = "a dump is no text for a terminal; give a file, a pipe, or --force"
             raise CommandError(message)
