@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 import dump_builder as d
+import zstd_frames as z
 from dump_builder import DumpBuilder, Handle, Module, Thread, context
 from fuzz_input import CORPUS, streams
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     Fill = Callable[[DumpBuilder], object]
 
+SUFFIXES = {"file": ".dmp", "packed": ".dmp.zst"}
 ALL_ONES = 0xFFFFFFFF
 CODE, STACK = 0x401000, 0x7F0000000800
 
@@ -54,6 +56,33 @@ def whole_files() -> Iterator[tuple[str, bytes]]:
     beyond = DumpBuilder().system_info().comment_a(b"far away")
     beyond.directory[-1][2] = ALL_ONES
     yield "stream-beyond-the-file", beyond.build()
+
+
+def packed() -> Iterator[tuple[str, bytes]]:
+    small = d.small_linux().build()
+    whole = z.seekable(small, 1000)
+    yield "linux", whole
+    yield "one-frame", z.seekable(small, len(small))
+    yield (
+        "checksums-in-the-table",
+        z.frame(small) + z.table([(len(z.frame(small)), len(small))], descriptor=0x80),
+    )
+    yield "no-table", whole[: whole.index(z.table([])[:4])]
+    yield "cut-off", whole[: len(whole) // 2]
+    yield "no-frames", z.table([])
+    yield "empty-frames", z.frame(b"") + whole
+    frame = z.frame(small)
+    yield "table-says-more", frame + z.table([(len(frame), len(small) + 1)])
+    yield "table-says-less", frame + z.table([(len(frame), len(small) - 1)])
+    yield "table-of-another-file", frame + z.table([(len(frame) - 1, len(small))])
+    yield "table-without-end", frame + z.table([(len(frame), len(small))], count=ALL_ONES)
+    yield "frame-too-large", frame + z.table([(len(frame), 1 << 30)])
+    zeros = z.repeated(0, 16 << 20)
+    bomb = DumpBuilder().system_info().stream(3, struct.pack("<I", 4_000_000))
+    bomb.directory[-1][1] = 12 << 24
+    head = z.frame(bomb.build())
+    sizes = [(len(head), len(bomb.build())), *[(len(zeros), 16 << 20)] * 12]
+    yield "threads-of-zeros", head + zeros * 12 + z.table(sizes)
 
 
 def few_threads(n: int = 3, registers: bytes = b"") -> list[Thread]:
@@ -473,6 +502,7 @@ def crashpad() -> Iterator[tuple[str, bytes]]:
 
 TARGETS: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
     "file": whole_files,
+    "packed": packed,
     "threads": threads,
     "modules": modules,
     "handles": handles,
@@ -492,7 +522,7 @@ def corpus() -> dict[str, bytes]:
     out = {}
     for target, make in TARGETS.items():
         for name, data in make():
-            path = f"{target}/{name}{'.dmp' if target == 'file' else '.bin'}"
+            path = f"{target}/{name}{SUFFIXES.get(target, '.bin')}"
             assert path not in out, path
             out[path] = data
     return out

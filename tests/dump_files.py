@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 
 import snapcore
 from snapcore import DumpFormatError
@@ -36,3 +37,23 @@ def everything(path, *, strict: bool) -> int:
             assert file.read(address, len(data)) == data
         file.find(b"snapcore")
         return len(file.diagnostics)
+
+
+def answers(file) -> dict[str, object]:
+    """Tables, registers and memory of a file, to be compared with those of another."""
+    out: dict[str, object] = {"process": file.process()}
+    for name in ("threads", "handles", "regions", "modules"):
+        try:
+            table = getattr(file, name)()
+        except ValueError as error:
+            out[name] = str(error)
+            continue
+        for column in table.columns:
+            out[f"{name}.{column}"] = list(table[column]), table.valid(column).tolist()
+    out["contexts"] = file.contexts().tobytes()
+    out["memory_ranges"] = file.memory_ranges()[["address", "size", "present"]].tolist()
+    memory = hashlib.sha256()
+    for _, data in file.chunks():
+        memory.update(data)
+    out["memory"] = memory.hexdigest()
+    return out

@@ -54,7 +54,7 @@ def streams(
 
 def whole_file(target: str, data: bytes) -> bytes:
     """The dump file that a target makes of its input."""
-    if target == "file":
+    if target in ("file", "packed"):
         return data
     types = families()[target]
     size = 4 + 4 * len(types)

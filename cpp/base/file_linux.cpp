@@ -7,17 +7,25 @@
 // pwrite, pread, fallocate, ftruncate  | contents                                                      | the disk, the page cache's limits
 // linkat, renameat2                    | the name, at the end                                          | the file system
 // open O_NONBLOCK, pread               | a dump that is read                                           | the disk; not a pipe without a writer
+// fcntl F_DUPFD, open /proc/self/fd/N  | a stream's descriptor, of our own and not blocking            | nothing
+// poll 50 ms, send MSG_DONTWAIT        | a stream that nobody reads just now                           | 50 ms
+// write                                | a stream; files, terminals                                    | the disk; a terminal that is held
 // clang-format on
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 
 #include "base/error.h"
@@ -223,7 +231,110 @@ private:
     UniqueDescriptor file_;
 };
 
+// A pipe without a reader sends SIGPIPE to the thread that writes. Whoever uses this library may
+// want to die of it, but not of ours.
+class WithoutSigpipe {
+public:
+    WithoutSigpipe() {
+        ::sigemptyset(&pipe_);
+        ::sigaddset(&pipe_, SIGPIPE);
+        sigset_t pending;
+        ::sigpending(&pending);
+        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+        ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+    }
+    ~WithoutSigpipe() {
+        const timespec now{};
+        if (!was_pending_) ::sigtimedwait(&pipe_, nullptr, &now);
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+    WithoutSigpipe(const WithoutSigpipe&) = delete;
+    WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+
+private:
+    sigset_t pipe_, before_;
+    bool was_pending_ = false;
+};
+
+class LinuxOutputStream final : public OutputStream {
+public:
+    explicit LinuxOutputStream(int descriptor) : file_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+        if (!file_) throw Error::file(errno, "fcntl", "");
+        const int flags = ::fcntl(file_.get(), F_GETFL);
+        if (flags < 0) throw Error::file(errno, "fcntl", "");
+        if ((flags & O_ACCMODE) == O_RDONLY || (flags & O_PATH) != 0) {
+            throw Error::file(EBADF, "write", "");
+        }
+        mode_ = status_of(file_.get(), "").st_mode;
+        if (S_ISFIFO(mode_)) open_pipe();
+    }
+
+    void write(std::span<const std::byte> bytes, const std::function<void()>& check) override {
+        const WithoutSigpipe guard;
+        while (!bytes.empty()) {
+            if (!S_ISREG(mode_) && !wait_for_room()) {
+                check();
+                continue;
+            }
+            const std::size_t most = std::min(bytes.size(), most_at_once_);
+            const ssize_t n =
+                S_ISSOCK(mode_)
+                    ? ::send(file_.get(), bytes.data(), most, MSG_DONTWAIT | MSG_NOSIGNAL)
+                    : ::write(file_.get(), bytes.data(), most);
+            if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+                check();
+                continue;
+            }
+            if (n < 0) throw Error::file(errno, S_ISSOCK(mode_) ? "send" : "write", "");
+            bytes = bytes.subspan(static_cast<std::size_t>(n));
+        }
+    }
+
+private:
+    // Whether a descriptor blocks is shared with all that were made of it, in other processes too:
+    // so it is not changed, and a pipe is opened anew. Where that is refused, a write of no more
+    // than PIPE_BUF does not block after poll() has promised room.
+    void open_pipe() {
+        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
+        UniqueDescriptor own(::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+        if (own) {
+            file_ = std::move(own);
+            most_at_once_ = kMost;
+            // As much as anybody may have; a pipe of 64 KiB halves the speed.
+            constexpr int kPipe = 1 << 20;
+            if (::fcntl(file_.get(), F_GETPIPE_SZ) < kPipe) {
+                (void)::fcntl(file_.get(), F_SETPIPE_SZ, kPipe);
+            }
+        } else {
+            most_at_once_ = PIPE_BUF;
+        }
+    }
+
+    bool wait_for_room() {
+        constexpr int kMilliseconds = 50;
+        pollfd entry{file_.get(), POLLOUT, 0};
+        // An error is room as well: the write that follows tells which it is.
+        return ::poll(&entry, 1, kMilliseconds) > 0;
+    }
+
+    static constexpr std::size_t kMost = 1 << 20;
+
+    UniqueDescriptor file_;
+    mode_t mode_ = 0;
+    std::size_t most_at_once_ = kMost;
+};
+
 }  // namespace
+
+std::unique_ptr<OutputStream> open_output_stream(int descriptor) {
+    return std::make_unique<LinuxOutputStream>(descriptor);
+}
+
+std::unique_ptr<OutputFile> create_spool_file() {
+    const char* const folder = std::getenv("TMPDIR");
+    const std::string name = folder != nullptr && *folder != 0 ? folder : "/tmp";
+    return std::make_unique<LinuxOutputFile>(name + "/snapcore", true);
+}
 
 std::unique_ptr<InputFile> open_input_file(const std::string& path) {
     return std::make_unique<LinuxInputFile>(path);

@@ -287,6 +287,22 @@ private:
 
 }  // namespace
 
+std::unique_ptr<OutputStream> open_output_stream(int) {
+    throw Error::unsupported("WriteFile", "a write to a pipe that nobody reads cannot be given up");
+}
+
+std::unique_ptr<OutputFile> create_spool_file() {
+    std::wstring folder(MAX_PATH + 1, L'\0');
+    const DWORD size = ::GetTempPathW(static_cast<DWORD>(folder.size()), folder.data());
+    if (size == 0 || size > folder.size()) {
+        throw Error::file_win32(::GetLastError(), "GetTempPath", "");
+    }
+    folder.resize(size);
+    const std::u16string units(folder.begin(), folder.end());
+    return std::make_unique<WindowsOutputFile>(
+        utf16_to_utf8(std::u16string_view(units)) + "snapcore.dmp", true);
+}
+
 std::unique_ptr<InputFile> open_input_file(const std::string& path) {
     return std::make_unique<WindowsInputFile>(path);
 }

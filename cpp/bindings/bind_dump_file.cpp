@@ -7,6 +7,7 @@
 
 #include "bindings/bindings.h"
 #include "minidump/reader/dump_file.h"
+#include "minidump/reader/zstd_input.h"
 
 namespace py = pybind11;
 
@@ -236,10 +237,11 @@ void bind_dump_file(py::module_& module) {
         module, "DumpFile", py::release_gil_before_calling_cpp_dtor())
         .def(py::init([](const std::string& path, bool strict) {
                  const py::gil_scoped_release release;
-                 return std::make_shared<DumpFile>(open_input_file(path), strict);
+                 return std::make_shared<DumpFile>(minidump::open_dump_input(path), strict);
              }),
              py::arg("path"),
              py::arg("strict"))
+        .def_property_readonly("is_packed", &DumpFile::is_packed)
         .def_property_readonly("flags", &DumpFile::flags)
         .def_property_readonly("captured_at_ns", &DumpFile::captured_at_ns)
         .def("streams",

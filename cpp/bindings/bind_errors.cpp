@@ -44,7 +44,8 @@ void raise(const Error& error, const py::handle& cancelled) {
             // OSError itself chooses FileExistsError, FileNotFoundError, ... by the number.
             const auto code = static_cast<int>(error.code());
             const py::str text(os_error_text(error.domain(), code));
-            const py::object path = path_object(error.detail());
+            const py::object path =
+                error.detail().empty() ? py::none() : path_object(error.detail());
             // On Windows the fourth argument is the number, and the first follows from it.
             const bool win32 = error.domain() == ErrorDomain::kWin32;
             const py::object raised = win32 ? py::handle(PyExc_OSError)(0, text, path, code)

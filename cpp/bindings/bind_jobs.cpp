@@ -3,7 +3,9 @@
 
 #include <map>
 
+#include "base/file.h"
 #include "bindings/bindings.h"
+#include "job/chunk_queue.h"
 #include "job/dump_job.h"
 #include "snapshot/policy.h"
 
@@ -56,23 +58,45 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
         [options](Control& control) { return capture_process(options, control); });
 }
 
-std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
-                                    std::string path,
-                                    std::uint64_t dump_flags,
-                                    std::optional<std::uint32_t> capture_flags,
-                                    std::uint32_t context_flags,
-                                    int method,
-                                    bool overwrite,
-                                    std::optional<std::string> comment,
-                                    const std::map<std::uint32_t, std::string>& streams,
-                                    bool environment,
-                                    std::optional<std::int64_t> timeout_ns,
-                                    std::int64_t max_pause_ns,
-                                    std::uint64_t shared_budget,
-                                    int placement,
-                                    bool live_fallback,
-                                    bool debug_privilege,
-                                    std::shared_ptr<Snapshot> snapshot) {
+// A dump whose bytes Python takes, where `chunks` is there.
+class PolledDumpJob : public DumpJob {
+public:
+    PolledDumpJob(const DumpRequest& request, std::shared_ptr<ChunkQueue> chunks)
+        : DumpJob([request](Control& control) { return dump_process(request, control); }),
+          chunks_(std::move(chunks)) {}
+
+    py::object next_chunk(double seconds) {
+        if (!chunks_) throw py::value_error("the dump is not taken in chunks");
+        const auto chunk = [&] {
+            const py::gil_scoped_release release;
+            return chunks_->take(seconds);
+        }();
+        if (!chunk) return py::none();
+        return py::bytes(reinterpret_cast<const char*>(chunk->data()), chunk->size());
+    }
+
+private:
+    std::shared_ptr<ChunkQueue> chunks_;
+};
+
+std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
+                                          std::optional<std::string> path,
+                                          std::optional<int> descriptor,
+                                          std::uint64_t dump_flags,
+                                          std::optional<std::uint32_t> capture_flags,
+                                          std::uint32_t context_flags,
+                                          int method,
+                                          bool overwrite,
+                                          std::optional<std::string> comment,
+                                          const std::map<std::uint32_t, std::string>& streams,
+                                          bool environment,
+                                          std::optional<std::int64_t> timeout_ns,
+                                          std::int64_t max_pause_ns,
+                                          std::uint64_t shared_budget,
+                                          int placement,
+                                          bool live_fallback,
+                                          bool debug_privilege,
+                                          std::shared_ptr<Snapshot> snapshot) {
     DumpRequest request;
     request.capture.pid = pid;
     request.capture.flags = capture_flags.value_or(0);
@@ -87,14 +111,19 @@ std::unique_ptr<DumpJob> start_dump(std::uint32_t pid,
     request.dump.comment = std::move(comment);
     for (const auto& [type, bytes] : streams) request.dump.streams.push_back({type, bytes});
     request.dump.environment = environment;
-    request.path = std::move(path);
+    std::shared_ptr<ChunkQueue> chunks;
+    if (path) {
+        request.path = std::move(*path);
+    } else if (descriptor) {
+        request.stream = open_output_stream(*descriptor);
+    } else {
+        request.stream = chunks = std::make_shared<ChunkQueue>();
+    }
     request.overwrite = overwrite;
     request.method = static_cast<Method>(method);
     request.timeout_ns = timeout_ns;
     request.snapshot = std::move(snapshot);
-    return std::make_unique<DumpJob>([request = std::move(request)](Control& control) {
-        return dump_process(request, control);
-    });
+    return std::make_unique<PolledDumpJob>(request, std::move(chunks));
 }
 
 py::dict to_python(const DumpOutcome& outcome) {
@@ -134,10 +163,11 @@ void bind_jobs(py::module_& module) {
              py::arg("debug_privilege"),
              py::arg("handle_peers") = false)
         .def("result", &CaptureJob::result, py::call_guard<py::gil_scoped_release>());
-    bind_job<DumpJob>(module, "DumpJob")
+    bind_job<PolledDumpJob>(module, "DumpJob")
         .def(py::init(&start_dump),
              py::arg("pid"),
              py::arg("path"),
+             py::arg("descriptor"),
              py::arg("dump_flags"),
              py::arg("capture_flags"),
              py::arg("context_flags"),
@@ -153,7 +183,8 @@ void bind_jobs(py::module_& module) {
              py::arg("live_fallback"),
              py::arg("debug_privilege"),
              py::arg("snapshot"))
-        .def("result", [](DumpJob& job) {
+        .def("next_chunk", &PolledDumpJob::next_chunk, py::arg("seconds"))
+        .def("result", [](PolledDumpJob& job) {
             const DumpOutcome outcome = [&] {
                 const py::gil_scoped_release release;
                 return job.result();

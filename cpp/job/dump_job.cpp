@@ -58,6 +58,21 @@ private:
     Snapshot* snapshot_;
 };
 
+// Counts what goes through it.
+class CountedStream final : public OutputStream {
+public:
+    explicit CountedStream(OutputStream& stream) : stream_(stream) {}
+    void write(std::span<const std::byte> bytes, const std::function<void()>& check) override {
+        stream_.write(bytes, check);
+        count_ += bytes.size();
+    }
+    std::uint64_t count() const { return count_; }
+
+private:
+    OutputStream& stream_;
+    std::uint64_t count_ = 0;
+};
+
 }  // namespace
 
 DumpOutcome dump_process(const DumpRequest& request, Control& control) {
@@ -70,7 +85,8 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
         validate_capture_flags(request.capture.flags | capture_flags_for_dump(request.dump.flags));
     }
     validate_user_streams(request.dump.streams);
-    const std::unique_ptr<OutputFile> file = create_output_file(request.path, request.overwrite);
+    const std::unique_ptr<OutputFile> file =
+        request.stream ? nullptr : create_output_file(request.path, request.overwrite);
 
     control.phase = Phase::kCapturing;
     Captured captured =
@@ -81,14 +97,23 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
 
     control.phase = Phase::kWriting;
     DumpOutcome outcome;
-    outcome.stats = snapshot.write_dump(*file, request.dump, control);
+    if (file) {
+        outcome.stats = snapshot.write_dump(*file, request.dump, control);
+    } else {
+        CountedStream counted(*request.stream);
+        outcome.stats = snapshot.write_dump(counted, request.dump, control);
+        request.stream->finish();
+        outcome.file_size = outcome.bytes_written = counted.count();
+    }
 
     control.phase = Phase::kFinishing;
     own.close();
     control.check();
-    outcome.file_size = file->size();
-    outcome.bytes_written = file->allocated_size();
-    file->commit(request.overwrite);
+    if (file) {
+        outcome.file_size = file->size();
+        outcome.bytes_written = file->allocated_size();
+        file->commit(request.overwrite);
+    }
     outcome.path = request.path;
     outcome.pause_ns = snapshot.pause_ns();
     outcome.method =

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/file.h"
 #include "job/job.h"
 #include "snapshot/snapshot.h"
 
@@ -21,13 +22,14 @@ struct DumpRequest {
     DumpOptions dump;
     std::string path;
     bool overwrite = false;
+    std::shared_ptr<OutputStream> stream;  // instead of a file
     Method method = Method::kSnapshot;
     std::optional<std::int64_t> timeout_ns;  // of the whole call
     std::shared_ptr<Snapshot> snapshot;      // dump this one instead of capturing
 };
 
 struct DumpOutcome {
-    std::string path;
+    std::string path;  // empty for a stream
     std::uint64_t file_size = 0;
     std::uint64_t bytes_written = 0;  // on the disk, holes not counted
     std::int64_t pause_ns = 0;
@@ -38,8 +40,8 @@ struct DumpOutcome {
     Diagnostics diagnostics;
 };
 
-// The work of a Job<DumpOutcome>. The file is made before any target is stopped, and appears under
-// its name whole or not at all.
+// The work of a Job<DumpOutcome>. A file is made before any target is stopped, and appears under
+// its name whole or not at all. A stream has got what it got when this throws.
 DumpOutcome dump_process(const DumpRequest& request, Control& control);
 
 using DumpJob = Job<DumpOutcome>;

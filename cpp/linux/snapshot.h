@@ -41,6 +41,9 @@ public:
     Diagnostics diagnostics() const override;
     std::vector<std::pair<std::string, std::int64_t>> performance() const override;
     DumpStats write_dump(OutputFile& file, const DumpOptions& options, Control& control) override;
+    DumpStats write_dump(OutputStream& stream,
+                         const DumpOptions& options,
+                         Control& control) override;
     void close() override;
 
 private:
@@ -66,6 +69,8 @@ private:
     const Modules& read_module_table();
     void must_be_open() const;
 
+    template <class Output>
+    DumpStats write_dump_to(Output& output, const DumpOptions& options, Control& control);
     void add_memory(minidump::Contents& contents);
     void add_stacks(minidump::Contents& contents) const;
     void add_filter(minidump::Contents& contents);

@@ -208,6 +208,19 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions&
 DumpStats LinuxSnapshot::write_dump(OutputFile& file,
                                     const DumpOptions& options,
                                     Control& control) {
+    return write_dump_to(file, options, control);
+}
+
+DumpStats LinuxSnapshot::write_dump(OutputStream& stream,
+                                    const DumpOptions& options,
+                                    Control& control) {
+    return write_dump_to(stream, options, control);
+}
+
+template <class Output>
+DumpStats LinuxSnapshot::write_dump_to(Output& output,
+                                       const DumpOptions& options,
+                                       Control& control) {
     minidump::Contents contents;
     std::shared_ptr<ProcessMemory> memory;
     {
@@ -238,7 +251,7 @@ DumpStats LinuxSnapshot::write_dump(OutputFile& file,
                             contents.diagnostics.end());
     }
     if (captured(CaptureFlags::VA_SPACE)) contents.regions = regions();
-    const DumpStats stats = minidump::write_minidump(contents, *memory, file, control);
+    const DumpStats stats = minidump::write_minidump(contents, *memory, output, control);
     if (stats.unreadable_bytes != 0) {
         const bool expected = (options.flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
         const std::lock_guard lock(mutex_);

@@ -33,7 +33,7 @@ public:
                         ErrorDomain::kNone,
                         0,
                         "",
-                        "timeout passed before the dump was complete; nothing was written");
+                        "timeout passed before the dump was complete");
         }
     }
 };

@@ -58,6 +58,10 @@ public:
     virtual DumpStats write_dump(OutputFile& file,
                                  const DumpOptions& options,
                                  Control& control) = 0;
+    // The same bytes into a stream. What writes at any offset is kept in an unnamed file meanwhile.
+    virtual DumpStats write_dump(OutputStream& stream,
+                                 const DumpOptions& options,
+                                 Control& control) = 0;
     // Frees the clone or lets the target go. Idempotent, never throws; what went wrong is in
     // diagnostics().
     virtual void close() = 0;

@@ -323,7 +323,7 @@ TEST_CASE("writer: full memory, stacks first, split regions") {
     CHECK(w.file.at<raw::MINIDUMP_MEMORY_DESCRIPTOR64>(list.Rva + 16).StartOfMemoryRange == kStack);
     CHECK(w.file.at<raw::MINIDUMP_MEMORY_DESCRIPTOR64>(list.Rva + 32).StartOfMemoryRange ==
           kHeap + 0x2000);
-    CHECK(w.file.bytes.size() == header.BaseRva + 0x6000);
+    CHECK(w.file.bytes.size() == header.BaseRva + 0x6000 + w.stream(raw::MozSoftErrors).DataSize);
     for (std::uint64_t i = 0; i < 0x4000; i += 0x1000) {
         CHECK(w.file.at<std::byte>(header.BaseRva + 0x2000 + i) ==
               Pattern::value(kHeap + 0x2000 + i));
@@ -424,6 +424,76 @@ TEST_CASE("writer: a full disk and a cancel reach the caller, and there is no si
     cancelled.control.cancelled = true;
     CHECK_THROWS_AS(cancelled.write(c), const Error&);
     CHECK(cancelled.file.at<std::uint32_t>(0) == 0);
+}
+
+namespace {
+
+class Gathered final : public OutputStream {
+public:
+    void write(std::span<const std::byte> data, const std::function<void()>& check) override {
+        if (fail_at != 0 && bytes.size() + data.size() > fail_at)
+            throw Error::file(32, "write", "");
+        if (blocked) {
+            for (;;) check();
+        }
+        bytes.insert(bytes.end(), data.begin(), data.end());
+    }
+    std::vector<std::byte> bytes;
+    std::uint64_t fail_at = 0;
+    bool blocked = false;
+};
+
+}  // namespace
+
+TEST_CASE("writer: a stream gets the bytes of the file") {
+    for (const std::uint64_t flags : {0x1800, 0x802}) {
+        Contents c = contents(flags);
+        // Sizes that are no multiple of anything: what lies behind memory is aligned all the same.
+        c.memory = {{{kHeap + 0x2001, 3 * (1 << 20) + 5}, true}, {{kStack, 0x2003}, false}};
+        Written w;
+        w.memory.unreadable[kHeap + 0x5000] = true;
+        w.memory.unreadable[kHeap + 0x100000] = true;
+        w.write(c);
+        Gathered stream;
+        Control control;
+        const DumpStats stats = write_minidump(c, w.memory, stream, control);
+        CHECK(stream.bytes == w.file.bytes);
+        CHECK(stats.unreadable_bytes == 2 * 4096);
+        CHECK(control.done_bytes == stats.memory_bytes);
+        const auto errors = w.stream(raw::MozSoftErrors);
+        CHECK(errors.Rva + errors.DataSize == w.file.bytes.size());
+    }
+}
+
+TEST_CASE("writer: beyond 4 GiB soft errors come before memory") {
+    // Not written, but planned: the stream ends with the tables.
+    Contents c = contents(0x802);
+    c.memory = {{{kHeap, std::uint64_t{5} << 30}, true}, {{kStack, 0x2000}, false}};
+    c.diagnostics.push_back(
+        {Severity::kWarning, "known_before", "a message", "", ErrorDomain::kNone, 0, 0});
+    Pattern memory;
+    Gathered stream;
+    stream.fail_at = 64 * 1024;
+    Control control;
+    CHECK_THROWS_AS(write_minidump(c, memory, stream, control), const Error&);
+    const std::string text(reinterpret_cast<const char*>(stream.bytes.data()), stream.bytes.size());
+    CHECK(text.substr(0, 4) == "MDMP");
+    CHECK(text.find("known_before") != std::string::npos);
+}
+
+TEST_CASE("writer: a stream that fails or is given up ends the dump, and no thread waits") {
+    Contents c = contents(2);
+    c.memory = {{{kHeap, 64u << 20}, true}};
+    c.stacks.clear();
+    Pattern memory;
+    Gathered broken;
+    broken.fail_at = 10u << 20;
+    Control control;
+    CHECK_THROWS_AS(write_minidump(c, memory, broken, control), const Error&);
+    Gathered blocked;
+    blocked.blocked = true;
+    control.deadline_ns = monotonic_ns() + 50'000'000;
+    CHECK_THROWS_AS(write_minidump(c, memory, blocked, control), const Error&);
 }
 
 namespace {

@@ -372,6 +372,24 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
     return report.stats;
 }
 
+DumpStats WindowsSnapshot::write_dump(OutputStream& stream,
+                                      const DumpOptions& options,
+                                      Control& control) {
+    // dbghelp writes the header and the directory last, and reads nothing back: nothing can be
+    // handed on before it has ended.
+    const std::unique_ptr<OutputFile> spool = create_spool_file();
+    const DumpStats stats = write_dump(*spool, options, control);
+    constexpr std::size_t kPiece = 1 << 20;
+    std::vector<std::byte> buffer(kPiece);
+    for (std::uint64_t done = 0;;) {
+        const std::size_t n = spool->read(done, buffer);
+        if (n == 0) return stats;
+        control.check();
+        stream.write(std::span(buffer).first(n), [&] { control.check(); });
+        done += n;
+    }
+}
+
 void WindowsSnapshot::close() {
     const std::lock_guard use(use_);
     const std::lock_guard lock(mutex_);

@@ -40,6 +40,9 @@ public:
     std::shared_ptr<const AuxiliaryPageTable> auxiliary_pages() override;
     std::string handle_trace() override;
     DumpStats write_dump(OutputFile& file, const DumpOptions& options, Control& control) override;
+    DumpStats write_dump(OutputStream& stream,
+                         const DumpOptions& options,
+                         Control& control) override;
     void close() override;
 
 private:

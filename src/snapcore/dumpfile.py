@@ -94,6 +94,8 @@ class DumpFile:
     ----------
     path : str
         The file.
+    compression : str or None
+        ``"zstd"`` where it is compressed.
     captured_at_ns : int
         Time stamp of its header, in ns since 1970-01-01 UTC; whole seconds.
     """
@@ -105,6 +107,7 @@ class DumpFile:
             raise ValueError(message)
         self._native: _core.DumpFile | None = _core.DumpFile(raw, strict=strict)
         self.path = os.fsdecode(raw)
+        self.compression: str | None = "zstd" if self._native.is_packed else None
         self._flags: int = self._native.flags
         self.captured_at_ns: int = self._native.captured_at_ns
 
@@ -236,7 +239,7 @@ class DumpFile:
         Returns
         -------
         ndarray, shape (n,)
-            Structured: ``address``, ``size``, ``offset`` in the file, and how many bytes of the range
+            Structured: ``address``, ``size``, ``offset`` in the minidump, and how many bytes of the range
             are ``present`` (less than its size in a file that was cut off), each ``u8``. Ascending by address, not overlapping.
 
         Notes
@@ -652,7 +655,8 @@ def open(path: str | bytes | os.PathLike[Any], *, strict: bool = False) -> DumpF
     Parameters
     ----------
     path : path
-        A minidump.
+        A minidump, or one that is compressed in zstd's seekable format, whatever its name: of that
+        no more is unpacked than what is asked for, and nothing is written.
     strict : bool
         Raise :class:`DumpFormatError` for anything that is wrong with the file. Otherwise what is
         whole is given, and the rest is in :attr:`DumpFile.diagnostics`.
@@ -665,7 +669,8 @@ def open(path: str | bytes | os.PathLike[Any], *, strict: bool = False) -> DumpF
     Raises
     ------
     DumpFormatError
-        If it is no minidump at all.
+        If it is no minidump at all, or compressed in one piece. Reading a frame of a compressed file
+        that is broken raises it as well.
     OSError
         From the file system; a directory, pipe or device is refused.
     """

@@ -5,17 +5,25 @@ from __future__ import annotations
 
 import math
 import os
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from snapcore.compression import DEFAULT_LEVEL, MOST_LEVEL, SeekableWriter, require_zstandard
 from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
 from snapcore.native import _core
+from snapcore.newfile import NewFile
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
+from snapcore.streaming import descriptor_of, is_writer, write_all
 from snapcore.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from snapcore.streaming import BinaryWriter
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Progress = Callable[[int, int, str], object]
@@ -51,11 +59,14 @@ class DumpResult:
     Attributes
     ----------
     path : str
-        The file.
+        The file; empty where the dump went to a file object.
     file_size : int
         Its length in bytes.
     bytes_written : int
-        Bytes that it takes on the disk; holes are not counted.
+        Bytes that it takes on the disk; holes are not counted. All of `file_size` where the dump
+        went to a file object.
+    uncompressed_size : int
+        Length of the minidump, which is `file_size` where it is not compressed.
     pause_ns : int
         How long the target stood still.
     elapsed_ns : int
@@ -79,6 +90,7 @@ class DumpResult:
     path: str
     file_size: int
     bytes_written: int
+    uncompressed_size: int
     pause_ns: int
     elapsed_ns: int
     method: str
@@ -103,23 +115,78 @@ class _Job(Protocol[_Result_co]):
     def result(self) -> _Result_co: ...
 
 
-def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+def _compression_level(compression: str | None, level: int | None) -> int | None:
+    """None where nothing is compressed."""
+    if compression is None:
+        if level is not None:
+            message = "level needs compression"
+            raise ValueError(message)
+        return None
+    if compression != "zstd":
+        message = f"compression must be 'zstd' or None, not {compression!r}"
+        raise ValueError(message)
+    require_zstandard()
+    return DEFAULT_LEVEL if level is None else _integer(level, "level", 1, MOST_LEVEL)
+
+
+def _tell(job: _Job[Any], progress: Progress | None) -> None:
+    if progress is not None:
+        done, total, phase = job.progress()
+        progress(done, total, _PHASES[phase])
+
+
+@contextmanager
+def _ended_on_error(job: _Job[Any]) -> Iterator[None]:
+    """Ctrl-C, or a callback: the target must run and the file be gone before anybody hears of it."""
     try:
-        while not job.wait(_POLL_SECONDS):
-            if progress is not None:
-                done, total, phase = job.progress()
-                progress(done, total, _PHASES[phase])
+        yield
     except BaseException:
-        # Ctrl-C, or the callback: the target must run and the file be gone before anybody hears of it.
         job.cancel()
         while not job.wait(_POLL_SECONDS):
             pass
         raise
+
+
+def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+    with _ended_on_error(job):
+        while not job.wait(_POLL_SECONDS):
+            _tell(job, progress)
     result = job.result()
-    if progress is not None:
-        done, total, phase = job.progress()
-        progress(done, total, _PHASES[phase])
+    _tell(job, progress)
     return result
+
+
+def _run_in_chunks(
+    job: _core.DumpJob, put: Callable[[bytes], object], progress: Progress | None
+) -> dict[str, Any]:
+    """Hand what the job writes to `put`, in this thread."""
+    result: dict[str, Any] | None = None
+    told = time.monotonic()
+    with _ended_on_error(job):
+        while True:
+            if result is None and job.wait(0):
+                result = job.result()
+            chunk = job.next_chunk(_POLL_SECONDS if result is None else 0)
+            if chunk is not None:
+                put(chunk)
+            elif result is not None:
+                break
+            if time.monotonic() - told >= _POLL_SECONDS:
+                _tell(job, progress)
+                told = time.monotonic()
+    _tell(job, progress)
+    return result
+
+
+def _run_compressed(
+    job: _core.DumpJob, put: Callable[[bytes], object], level: int, progress: Progress | None
+) -> dict[str, Any]:
+    with _ended_on_error(job), SeekableWriter(put, level) as writer:
+        raw = _run_in_chunks(job, writer.write, progress)
+        writer.finish()
+    raw["uncompressed_size"] = raw["file_size"]
+    raw["file_size"] = raw["bytes_written"] = writer.size
+    return raw
 
 
 def _integer(value: Any, name: str, low: int, high: int) -> int:
@@ -178,6 +245,7 @@ def _streams(streams: Mapping[int, bytes] | None) -> dict[int, bytes]:
 
 def _outcome(raw: dict[str, Any]) -> DumpResult:
     raw["path"] = os.fsdecode(raw["path"])
+    raw.setdefault("uncompressed_size", raw["file_size"])
     raw["method"] = _METHODS[raw["method"]]
     raw["flags"] = MiniDumpType(raw["flags"])
     raw["diagnostics"] = diagnostics_from(raw["diagnostics"])
@@ -389,7 +457,7 @@ def system_threads() -> Table:
 
 def dump(
     pid: int,
-    path: Path,
+    path: Path | BinaryWriter,
     flags: int | str = MiniDumpType.NORMAL,
     *,
     capture: int | None = None,
@@ -403,6 +471,8 @@ def dump(
     max_pause: float = 1.0,
     live_fallback: bool = False,
     debug_privilege: bool = False,
+    compression: str | None = None,
+    level: int | None = None,
 ) -> DumpResult:
     """Write a minidump of a running process, which stands still only for the snapshot.
 
@@ -410,8 +480,10 @@ def dump(
     ----------
     pid : int
         Process id.
-    path : path
-        The file; it appears whole or not at all, readable by its owner alone.
+    path : path or file object
+        The file; it appears whole or not at all, readable by its owner alone. Or what has a
+        ``write()`` of bytes: a pipe, a socket's file, an open file, a buffer. It gets the same bytes
+        from first to last, and stays open; if the call fails, what it got is no whole dump.
     flags : MiniDumpType, int or str
         What the file holds; a name is one of ``snapcore.PRESETS`` (``"mini"``, ``"triage"``,
         ``"heap"``, ``"full"``). The capture flags that it needs are added.
@@ -438,6 +510,12 @@ def dump(
         Seconds after which the target is let go whatever was reached.
     live_fallback, debug_privilege : bool
         As for :func:`capture`.
+    compression : {"zstd"}, optional
+        Compress it, in frames that :func:`snapcore.open` unpacks one at a time and ``zstd -d`` all
+        together. The name stays as it is given; ``.dmp.zst`` is what tools expect. Needs the extra
+        ``snapcore[zstd]``.
+    level : int, optional
+        Of the compression, 1 to 22; 3 by default.
 
     Returns
     -------
@@ -452,11 +530,20 @@ def dump(
         After `timeout` or `max_pause`; nothing is left and the target runs.
     FileExistsError, OSError
         From the file system; nothing is left.
+    BrokenPipeError
+        Nobody reads the pipe or socket any more.
 
     Notes
     -----
     Windows: ``PssCaptureSnapshot``, then ``MiniDumpWriteDump``. Linux: a copy-on-write clone, and a
     writer of our own. A dump holds the memory of the process, and so its secrets.
+
+    A file object that is a plain file, pipe or socket is written by a native thread, so that
+    `timeout` and Ctrl-C are seen while nobody reads; it may be non-blocking. Any other gets chunks of
+    1 MiB in the calling thread. However slowly it takes them, the target runs on: what waits is its
+    clone, which holds the memory that the target has changed since. With ``method="live"`` the target
+    waits as well, for `max_pause` at the most. On Windows every file object gets chunks, after the
+    dump was written to an unnamed temporary file, since ``MiniDumpWriteDump`` writes its header last.
     """
     if method not in _METHODS:
         message = f"method must be one of {', '.join(_METHODS)}, not {method!r}"
@@ -478,12 +565,14 @@ def dump(
         max_pause=max_pause,
         live_fallback=live_fallback,
         debug_privilege=debug_privilege,
+        compression=compression,
+        level=level,
     )
 
 
 def dump_snapshot(
     native: _core.Snapshot,
-    path: Path,
+    path: Path | BinaryWriter,
     flags: int | str,
     *,
     overwrite: bool,
@@ -492,6 +581,8 @@ def dump_snapshot(
     streams: Mapping[int, bytes] | None,
     environment: bool,
     timeout: float | None,
+    compression: str | None,
+    level: int | None,
 ) -> DumpResult:
     return _dump(
         native,
@@ -509,13 +600,15 @@ def dump_snapshot(
         max_pause=1.0,
         live_fallback=False,
         debug_privilege=False,
+        compression=compression,
+        level=level,
     )
 
 
 def _dump(
     snapshot: _core.Snapshot | None,
     pid: int,
-    path: Path,
+    path: Path | BinaryWriter,
     flags: int | str,
     capture_flags: int | None,
     method: str,
@@ -529,10 +622,15 @@ def _dump(
     max_pause: float,
     live_fallback: bool,
     debug_privilege: bool,
+    compression: str | None,
+    level: int | None,
 ) -> DumpResult:
-    job = _core.DumpJob(
+    used_level = _compression_level(compression, level)
+    timeout_ns = None if timeout is None else _nanoseconds(timeout, "timeout")
+    started = time.monotonic_ns()
+    start = partial(
+        _core.DumpJob,
         pid=pid,
-        path=_file(path),
         dump_flags=_dump_flags(flags),
         capture_flags=capture_flags,
         context_flags=int(ContextFlags.ALL),
@@ -541,7 +639,7 @@ def _dump(
         comment=None if comment is None else comment.encode("utf-8", "surrogateescape"),
         streams=_streams(streams),
         environment=bool(environment),
-        timeout_ns=None if timeout is None else _nanoseconds(timeout, "timeout"),
+        timeout_ns=timeout_ns,
         max_pause_ns=_nanoseconds(max_pause, "max_pause"),
         shared_budget=0,
         placement=_placement(),
@@ -549,4 +647,31 @@ def _dump(
         debug_privilege=bool(debug_privilege),
         snapshot=snapshot,
     )
-    return _outcome(_run(job, progress))
+    target: Any = path
+    descriptor = None
+    if is_writer(target):
+        descriptor = descriptor_of(target)
+        if used_level is None and descriptor is not None:
+            return _outcome(_run(start(path=None, descriptor=descriptor), progress))
+    elif used_level is None:
+        return _outcome(_run(start(path=_file(target), descriptor=None), progress))
+
+    def run(put: Callable[[bytes], object]) -> dict[str, Any]:
+        job = start(path=None, descriptor=None)
+        if used_level is None:
+            return _run_in_chunks(job, put, progress)
+        return _run_compressed(job, put, used_level, progress)
+
+    if not is_writer(target):
+        name = _file(target)
+        # Made before anything is stopped: a folder that is missing is an error of its own.
+        with NewFile(name, overwrite=bool(overwrite)) as file:
+            raw = run(file.write)
+            raw["path"] = name
+            raw["bytes_written"] = file.allocated_size()
+    elif descriptor is not None:
+        raw = run(_core.DescriptorStream(descriptor, timeout_ns).write)
+    else:
+        raw = run(partial(write_all, target))
+    raw["elapsed_ns"] = time.monotonic_ns() - started
+    return _outcome(raw)

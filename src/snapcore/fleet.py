@@ -38,6 +38,7 @@ _READERS: dict[str, Callable[[Sequence[bytes], int], tuple[_core.Columns, list[A
     "threads": _core.scan_threads,
 }
 SCANNED_TABLES = tuple(_READERS)
+_SUFFIXES = (".dmp", ".dmp.zst")
 
 # What a batch says of the file that each row is from.
 _FILE_COLUMNS = (
@@ -122,7 +123,7 @@ def _expanded(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     for given in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         text = os.fsdecode(given)
         if os.path.isdir(text):  # noqa: PTH112
-            yield from sorted(map(str, Path(text).rglob("*.dmp")))
+            yield from sorted(str(p) for s in _SUFFIXES for p in Path(text).rglob(f"*{s}"))
         elif glob.has_magic(text) and not os.path.exists(text):  # noqa: PTH110
             found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207
             yield from (path for path in found if not os.path.isdir(path))  # noqa: PTH112
@@ -390,8 +391,8 @@ def scan(
     Parameters
     ----------
     paths : path or iterable of paths
-        Files, patterns (``"/dumps/**/*.dmp"``), and folders: of these every ``*.dmp`` in them and
-        below.
+        Files, patterns (``"/dumps/**/*.dmp"``), and folders: of these every ``*.dmp`` and
+        ``*.dmp.zst`` in them and below.
     table : str
         ``"threads"``, ``"handles"``, ``"regions"`` or ``"modules"``.
     columns : sequence of str, optional

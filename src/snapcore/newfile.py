@@ -33,7 +33,7 @@ class NewFile(io.RawIOBase):
         From the file system.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    def __init__(self, path: str | bytes | os.PathLike[str], *, overwrite: bool) -> None:
         self._file = _core.NewFile(os.fsencode(path), overwrite)
 
     def writable(self) -> bool:
@@ -41,6 +41,10 @@ class NewFile(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         return self._file.write(data)
+
+    def allocated_size(self) -> int:
+        """Bytes that it takes on the disk so far."""
+        return self._file.allocated_size()
 
     def commit(self) -> None:
         """Give it its name; it is closed then."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from snapcore import _core
     from snapcore.dumping import DumpResult
+    from snapcore.streaming import BinaryWriter
 
 __all__ = ["Diagnostic", "Process", "ProcessView", "Snapshot"]
 
@@ -382,7 +383,7 @@ class Snapshot:
 
     def dump(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryWriter,
         flags: int | str = 0,
         *,
         overwrite: bool = False,
@@ -391,13 +392,16 @@ class Snapshot:
         streams: Mapping[int, bytes] | None = None,
         environment: bool = False,
         timeout: float | None = None,
+        compression: str | None = None,
+        level: int | None = None,
     ) -> DumpResult:
         """Write a minidump of this snapshot, as often as wanted.
 
         Parameters
         ----------
-        path : path
-            The file; it appears whole or not at all, readable by its owner alone.
+        path : path or file object
+            The file; it appears whole or not at all, readable by its owner alone. Or what has a
+            ``write()`` of bytes, as for :func:`snapcore.dump`.
         flags : MiniDumpType, int or str
             What it holds, or the name of one of ``snapcore.PRESETS``.
         overwrite : bool
@@ -412,6 +416,10 @@ class Snapshot:
             Linux: keep the environment of the target, which may hold secrets.
         timeout : float, optional
             Seconds for the whole call.
+        compression : {"zstd"}, optional
+            Compress it, as :func:`snapcore.dump` does.
+        level : int, optional
+            Of the compression, 1 to 22; 3 by default.
 
         Returns
         -------
@@ -439,6 +447,8 @@ class Snapshot:
             streams=streams,
             environment=environment,
             timeout=timeout,
+            compression=compression,
+            level=level,
         )
 
     def performance(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ from fuzz_input import CORPUS, ROOT, families, streams, whole_file
 import snapcore
 from snapcore import DumpFormatError
 
-TARGETS = ["file", *families()]
+TARGETS = ["file", "packed", *families()]
 
 
 def test_it_is_what_the_script_makes():

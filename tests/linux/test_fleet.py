@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+import zstd_frames
 from dump_builder import LINUX, DumpBuilder, Handle, Module, Thread
 from support import ROOT
 
@@ -389,3 +390,25 @@ def test_the_example_under_dask(fleet_of, tmp_path):
     for row in reference(fleet_of, "handles"):
         expected[row["host"]] = expected.get(row["host"], 0) + 1
     assert dict(said["handles_by_host"]) == expected
+
+
+def test_compressed_files(tmp_path):
+    """Of a folder *.dmp.zst as well, and a file that is named is read whatever it is called."""
+    plain = write(tmp_path / "dumps" / "a.dmp", count=7)
+    data = plain.read_bytes()
+    (tmp_path / "dumps" / "sub").mkdir()
+    (tmp_path / "dumps" / "sub" / "b.dmp.zst").write_bytes(zstd_frames.seekable(data, 512))
+    (tmp_path / "dumps" / "broken.dmp.zst").write_bytes(zstd_frames.seekable(data, 512)[:100])
+    (tmp_path / "dumps" / "c.zst").write_bytes(zstd_frames.seekable(data, 100))
+    scan = snapcore.scan(tmp_path / "dumps", "handles")
+    assert [Path(p).name for p in scan.paths] == ["a.dmp", "broken.dmp.zst", "b.dmp.zst"]
+    table = pa.table(scan).to_pandas()
+    assert table["source"].map(lambda s: Path(s).name).value_counts().to_dict() == {
+        "a.dmp": 7,
+        "b.dmp.zst": 7,
+    }
+    assert [Path(d.path).name for d in scan.diagnostics] == ["broken.dmp.zst"]
+    assert pa.table(snapcore.scan(tmp_path / "dumps" / "c.zst", "handles")).num_rows == 7
+    output = tmp_path / "out.parquet"
+    assert main(["scan", str(tmp_path / "dumps"), "-q", "-o", str(output)]) == ExitCode.WARNINGS
+    assert pq.read_table(output).num_rows == 14

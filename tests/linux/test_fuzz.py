@@ -26,7 +26,7 @@ def test_a_minute_of_fuzzing_finds_nothing():
     run = fuzz("60")
     assert run.returncode == 0, run.stdout + run.stderr
     executed = dict(re.findall(r"^(\w+): (\d+) inputs, coverage \d+$", run.stdout, re.MULTILINE))
-    assert executed.keys() == {"file", *families()}
+    assert executed.keys() == {"file", "packed", *families()}
     assert min(map(int, executed.values())) > 100
 
 

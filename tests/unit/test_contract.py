@@ -73,11 +73,12 @@ def test_process_fields_are_those_that_dtypes_declares():
 
 def test_signatures():
     assert str(inspect.signature(snapcore.dump)).replace("'", "") == (
-        "(pid: int, path: Path, flags: int | str = <MiniDumpType.NORMAL: 0>, *, capture: int | None = None, "
+        "(pid: int, path: Path | BinaryWriter, flags: int | str = <MiniDumpType.NORMAL: 0>, *, capture: int | None = None, "
         "method: str = snapshot, overwrite: bool = False, progress: Progress | None = None, "
         "comment: str | None = None, streams: Mapping[int, bytes] | None = None, "
         "environment: bool = False, timeout: float | None = None, max_pause: float = 1.0, "
-        "live_fallback: bool = False, debug_privilege: bool = False) -> DumpResult"
+        "live_fallback: bool = False, debug_privilege: bool = False, compression: str | None = None, "
+        "level: int | None = None) -> DumpResult"
     )
 
 
@@ -263,6 +264,6 @@ def test_tracer_placement_is_checked(monkeypatch):
 
 def test_a_hostile_process_name_stays_a_file_name(monkeypatch, tmp_path):
     monkeypatch.setattr(cli_dump, "process_name", lambda _pid: "../../x y\n")
-    path = Path(cli_dump._output_path(str(tmp_path), 7))
+    path = Path(cli_dump._output_path(str(tmp_path), 7, None))
     assert path.parent == tmp_path
     assert path.name.startswith("snapcore-.._.._x_y_.7.")

@@ -25,6 +25,10 @@ void Findings::add(const char* code, const std::string& message, std::uint64_t s
 }
 
 Directory::Directory(const Input& input, Pieces& pieces, Findings& findings) {
+    if (input.is_cut_off()) {
+        findings.add("compressed_truncated",
+                     "the compressed file was cut off: what its whole frames hold is read");
+    }
     const auto header = pieces.get<raw::MINIDUMP_HEADER>(0);
     if (!header) broken("the file is too short to be a minidump");
     header_ = *header;
@@ -60,6 +64,15 @@ Directory::Directory(const Input& input, Pieces& pieces, Findings& findings) {
                          "stream " + std::to_string(stream.type) + " has " +
                              std::to_string(stream.size) + " bytes, of which the file has " +
                              std::to_string(stream.present),
+                         stream.type);
+        }
+        if (stream.present > input.credible_size()) {
+            stream.present = input.credible_size();
+            findings.add("stream_inflated",
+                         "stream " + std::to_string(stream.type) + " has " +
+                             std::to_string(stream.size) +
+                             " bytes in a compressed file that is a hundredth of that; what is "
+                             "beyond is left out",
                          stream.type);
         }
         // Several exceptions are what some writers do.

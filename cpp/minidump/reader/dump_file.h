@@ -45,6 +45,7 @@ public:
     std::shared_ptr<const ContextTable> contexts() override;
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override;
 
+    bool is_packed() const { return source_.input.is_packed(); }
     std::uint64_t flags() const { return source_.directory.header().Flags; }
     std::int64_t captured_at_ns() const;
     const std::vector<StreamEntry>& streams() const { return source_.directory.streams(); }

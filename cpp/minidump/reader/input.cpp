@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "minidump/reader/input.h"
 
+#include "base/error.h"
+
 namespace snapcore::minidump {
 
 std::span<const std::byte> Pieces::rest_of_block(std::uint64_t offset) {
@@ -11,7 +13,13 @@ std::span<const std::byte> Pieces::rest_of_block(std::uint64_t offset) {
         if (size == 0) return {};
         if (!block.bytes) block.bytes = std::make_unique_for_overwrite<std::byte[]>(kBlock);
         block.number = number;
-        block.size = input_.read(number * kBlock, {block.bytes.get(), size});
+        block.size = 0;
+        try {
+            block.size = input_.read(number * kBlock, {block.bytes.get(), size});
+        } catch (const Error& error) {
+            // A broken frame of a compressed file, of which maybe nobody asks for anything.
+            if (error.kind() != ErrorKind::kFormat) throw;
+        }
     }
     const auto inside = static_cast<std::size_t>(offset % kBlock);
     if (inside >= block.size) return {};

@@ -19,10 +19,19 @@ namespace snapcore::minidump {
 class Input {
 public:
     explicit Input(std::unique_ptr<InputFile> file)
-        : file_(std::move(file)), size_(file_->size()) {}
+        : file_(std::move(file)), size_(file_->size()), stored_size_(file_->stored_size()) {}
 
     // As it was when the file was opened; a file that shrinks later gives short reads.
     std::uint64_t size() const { return size_; }
+    bool is_packed() const { return file_->is_packed(); }
+    bool is_cut_off() const { return file_->is_cut_off(); }
+    // How much of it tables may be. A small packed file can hold any amount of zeros, which as
+    // memory cost nothing before they are read, and as rows of tables would.
+    std::uint64_t credible_size() const {
+        constexpr std::uint64_t kAlways = 1 << 20, kMostRatio = 100;
+        if (!is_packed() || stored_size_ > size_ / kMostRatio) return size_;
+        return std::min(size_, kAlways + kMostRatio * stored_size_);
+    }
     // How much of [offset, offset + wanted) the file has.
     std::uint64_t available(std::uint64_t offset, std::uint64_t wanted) const {
         return offset >= size_ ? 0 : std::min(wanted, size_ - offset);
@@ -47,7 +56,7 @@ public:
 
 private:
     std::unique_ptr<InputFile> file_;
-    std::uint64_t size_;
+    std::uint64_t size_, stored_size_;
 };
 
 // Small pieces of a file, mostly near each other: strings, contexts, records of modules. Keeps a

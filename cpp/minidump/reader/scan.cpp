@@ -3,8 +3,8 @@
 
 #include <type_traits>
 
-#include "base/file.h"
 #include "minidump/reader/dump_file.h"
+#include "minidump/reader/zstd_input.h"
 
 namespace snapcore::minidump {
 namespace {
@@ -30,7 +30,7 @@ template <class Table>
 ScannedFile add(const std::string& path, Table& all) {
     ScannedFile out;
     try {
-        DumpFile file(open_input_file(path), false);
+        DumpFile file(open_dump_input(path), false);
         const auto table = table_of<Table>(file);
         const ProcessInfo& process = file.process();
         out.captured_at_ns = file.captured_at_ns();

@@ -22,7 +22,7 @@ Source::Source(std::unique_ptr<InputFile> file, bool strict)
 void Source::begin_texts() {
     // Texts that many rows share may be read for each of them.
     constexpr std::uint64_t kAlways = 16 << 20, kMost = 1 << 30, kShared = 16;
-    texts_left_ = std::min(kMost, kAlways + kShared * std::min(input.size(), kMost));
+    texts_left_ = std::min(kMost, kAlways + kShared * std::min(input.credible_size(), kMost));
 }
 
 bool Source::spend(std::size_t bytes) {

@@ -2,8 +2,9 @@
 #include "minidump/writer/memory_copy.h"
 
 #include <algorithm>
-#include <atomic>
+#include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -23,6 +24,31 @@ constexpr int kWorkers = 2;
 bool is_zero(const std::byte* bytes, std::size_t size) {
     // Most pages differ in their first bytes; the rest compares with itself, one byte on.
     return bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+// Fills `out`. Pages that cannot be read are zeros, and `note` is told of each.
+template <class Note>
+void read_all(MemoryReader& memory, std::uint64_t address, std::span<std::byte> out, Note&& note) {
+    std::size_t done = 0;
+    while (done < out.size()) {
+        done += memory.read(address + done, out.subspan(done));
+        if (done == out.size()) break;
+        // The page here cannot be read, and the next one is tried.
+        const std::uint64_t page_end = align_down(address + done, kPage) + kPage;
+        const std::size_t skip =
+            std::min<std::uint64_t>(page_end - (address + done), out.size() - done);
+        std::memset(out.data() + done, 0, skip);
+        note(Range{address + done, skip});
+        done += skip;
+    }
+}
+
+void append_range(std::vector<Range>& ranges, Range range) {
+    if (!ranges.empty() && ranges.back().end() == range.address) {
+        ranges.back().size += range.size;
+    } else {
+        ranges.push_back(range);
+    }
 }
 
 class Copier {
@@ -95,19 +121,10 @@ private:
     }
 
     void copy(const Piece& piece, std::span<std::byte> buffer) {
-        std::size_t done = 0;
-        while (done < piece.size) {
-            const std::size_t n = memory_.read(piece.address + done, buffer.subspan(done));
-            done += n;
-            if (done == piece.size) break;
-            // The page here cannot be read: it stays a hole, and the next one is tried.
-            const std::uint64_t page_end = align_down(piece.address + done, kPage) + kPage;
-            const std::size_t skip =
-                std::min<std::uint64_t>(page_end - (piece.address + done), piece.size - done);
-            std::memset(buffer.data() + done, 0, skip);
-            note_unreadable({piece.address + done, skip});
-            done += skip;
-        }
+        read_all(memory_, piece.address, buffer, [&](Range range) {
+            const std::lock_guard lock(mutex_);
+            append_range(unreadable_, range);
+        });
         write(piece, buffer);
     }
 
@@ -137,15 +154,6 @@ private:
         if (begin < end) file_.write(piece.offset + begin, buffer.subspan(begin, end - begin));
     }
 
-    void note_unreadable(Range range) {
-        const std::lock_guard lock(mutex_);
-        if (!unreadable_.empty() && unreadable_.back().end() == range.address) {
-            unreadable_.back().size += range.size;
-        } else {
-            unreadable_.push_back(range);
-        }
-    }
-
     const MemoryLayout& layout_;
     const std::uint64_t base_;
     MemoryReader& memory_;
@@ -161,7 +169,141 @@ private:
     std::vector<Range> unreadable_;
 };
 
+// Memory in the order of the file. A thread reads ahead into a few buffers, which this thread hands
+// on.
+class Streamer {
+public:
+    Streamer(const MemoryLayout& layout,
+             MemoryReader& memory,
+             OutputStream& stream,
+             Control& control)
+        : layout_(layout), memory_(memory), stream_(stream), control_(control) {}
+
+    std::vector<Range> run() {
+        std::thread reader([this] { read_ahead(); });
+        try {
+            hand_on();
+        } catch (...) {
+            {
+                const std::lock_guard lock(mutex_);
+                given_up_ = true;
+            }
+            changed_.notify_all();
+            reader.join();
+            throw;
+        }
+        reader.join();
+        if (error_) std::rethrow_exception(error_);
+        std::sort(unreadable_.begin(), unreadable_.end(), [](const Range& a, const Range& b) {
+            return a.address < b.address;
+        });
+        return std::move(unreadable_);
+    }
+
+private:
+    struct Piece {
+        std::vector<std::byte> bytes;
+        std::size_t memory = 0;  // how much of it is not alignment
+    };
+
+    void read_ahead() noexcept {
+        try {
+            std::uint64_t at = 0;  // offset in the file's memory
+            for (const PlacedRange& placed : layout_.ranges()) {
+                std::uint64_t done = 0;
+                while (done < placed.range.size) {
+                    const std::uint64_t address = placed.range.address + done;
+                    const std::uint64_t boundary = align_down(address, kStreamPiece) + kStreamPiece;
+                    const auto size =
+                        static_cast<std::size_t>(std::min(boundary, placed.range.end()) - address);
+                    const auto gap = static_cast<std::size_t>(placed.offset + done - at);
+                    Piece piece;
+                    if (!take_free(piece)) return;
+                    piece.bytes.assign(gap, std::byte{0});
+                    piece.bytes.resize(gap + size);
+                    piece.memory = size;
+                    read_all(
+                        memory_, address, std::span(piece.bytes).subspan(gap), [&](Range range) {
+                            append_range(unreadable_, range);
+                        });
+                    done += size;
+                    at += gap + size;
+                    put(read_, std::move(piece));
+                }
+            }
+        } catch (...) {
+            error_ = std::current_exception();
+        }
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        changed_.notify_all();
+    }
+
+    void hand_on() {
+        for (;;) {
+            Piece piece;
+            {
+                std::unique_lock lock(mutex_);
+                changed_.wait(lock, [this] { return !read_.empty() || ended_; });
+                if (read_.empty()) return;
+                piece = std::move(read_.front());
+                read_.pop_front();
+            }
+            control_.check();
+            stream_.write(piece.bytes, [this] { control_.check(); });
+            control_.done_bytes.fetch_add(piece.memory, std::memory_order_relaxed);
+            put(free_, std::move(piece));
+        }
+    }
+
+    // False where nobody hands on any more.
+    bool take_free(Piece& piece) {
+        std::unique_lock lock(mutex_);
+        if (made_ < kPiecesAhead && free_.empty()) {
+            ++made_;
+            return !given_up_;
+        }
+        changed_.wait(lock, [this] { return !free_.empty() || given_up_; });
+        if (given_up_) return false;
+        piece = std::move(free_.front());
+        free_.pop_front();
+        return true;
+    }
+
+    void put(std::deque<Piece>& pieces, Piece piece) {
+        {
+            const std::lock_guard lock(mutex_);
+            pieces.push_back(std::move(piece));
+        }
+        changed_.notify_all();
+    }
+
+    static constexpr std::size_t kStreamPiece = 1024 * 1024;
+    static constexpr int kPiecesAhead = 4;
+
+    const MemoryLayout& layout_;
+    MemoryReader& memory_;
+    OutputStream& stream_;
+    Control& control_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Piece> free_, read_;
+    int made_ = 0;
+    bool given_up_ = false, ended_ = false;
+    // The reader's until it has ended.
+    std::exception_ptr error_;
+    std::vector<Range> unreadable_;
+};
+
 }  // namespace
+
+std::vector<Range> stream_memory(const MemoryLayout& layout,
+                                 MemoryReader& memory,
+                                 OutputStream& stream,
+                                 Control& control) {
+    return Streamer(layout, memory, stream, control).run();
+}
 
 std::vector<Range> copy_memory(const MemoryLayout& layout,
                                std::uint64_t base,

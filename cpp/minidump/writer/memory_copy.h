@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory from its reader straight to its place in the file, by two workers.
+// Memory from its reader straight to its place in the file, by two workers, or into a stream.
 #pragma once
 
 #include <vector>
@@ -20,5 +20,11 @@ std::vector<Range> copy_memory(const MemoryLayout& layout,
                                MemoryReader& memory,
                                OutputFile& file,
                                Control& control);
+
+// The same memory, gaps of alignment as zeros, from first to last.
+std::vector<Range> stream_memory(const MemoryLayout& layout,
+                                 MemoryReader& memory,
+                                 OutputStream& stream,
+                                 Control& control);
 
 }  // namespace snapcore::minidump

@@ -11,6 +11,7 @@ namespace snapcore::minidump {
 namespace {
 
 constexpr std::size_t kMemoryAlignment = 4096;
+constexpr std::uint64_t kLateAlignment = 4;
 // Flags beyond these make some readers refuse the file.
 constexpr std::uint64_t kHeaderFlags = 0x1fffff;
 
@@ -76,7 +77,28 @@ void Metadata::add_stream(std::uint32_t type, raw::RVA at, std::size_t size) {
     directory_.push_back({type, {narrow(size, "its streams"), at}});
 }
 
-std::uint64_t Metadata::finish(std::uint64_t flags, std::uint32_t time_stamp) {
+void Metadata::add_late_stream(std::uint32_t type, std::size_t size) {
+    late_ = directory_.size();
+    add_stream(type, 0, size);
+}
+
+Metadata::Places Metadata::finish(std::uint64_t flags,
+                                  std::uint32_t time_stamp,
+                                  std::uint64_t memory_size) {
+    const std::uint64_t late_size = late_ ? directory_[*late_].Location.DataSize : 0;
+    const auto late_behind = [&](std::uint64_t memory) {
+        return align_up(memory + memory_size, kLateAlignment);
+    };
+    const std::size_t directory_size = std::as_bytes(std::span(directory_)).size();
+    Places places;
+    places.memory = align_up(align_up(bytes_.size(), 4) + directory_size, kMemoryAlignment);
+    places.late = late_behind(places.memory);
+    places.late_is_behind =
+        late_ && places.late + late_size <= std::numeric_limits<std::uint32_t>::max();
+    if (late_) {
+        if (!places.late_is_behind) places.late = reserve(late_size);
+        directory_[*late_].Location.Rva = static_cast<raw::RVA>(places.late);
+    }
     const raw::RVA directory = append(std::as_bytes(std::span(directory_)));
     raw::MINIDUMP_HEADER header{};
     header.Version = raw::kVersion;
@@ -85,16 +107,17 @@ std::uint64_t Metadata::finish(std::uint64_t flags, std::uint32_t time_stamp) {
     header.TimeDateStamp = time_stamp;
     header.Flags = flags & kHeaderFlags;
     write(0, header);
-    const std::uint64_t memory = align_up(bytes_.size(), kMemoryAlignment);
+    places.memory = align_up(bytes_.size(), kMemoryAlignment);
+    places.end = places.late_is_behind ? places.late + late_size : places.memory + memory_size;
     for (const Waiting& place : waiting_) {
-        const std::uint64_t offset = memory + place.offset;
+        const std::uint64_t offset = places.memory + place.offset;
         if (place.wide) {
             write(place.at, offset);
         } else {
             write(place.at, narrow(offset, "memory ranges"));
         }
     }
-    return memory;
+    return places;
 }
 
 }  // namespace snapcore::minidump

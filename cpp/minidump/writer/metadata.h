@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ public:
     raw::RVA string(const std::string& utf8);
 
     void add_stream(std::uint32_t type, raw::RVA at, std::size_t size);
+    // A stream of a known size whose bytes are known only after memory. One of them.
+    void add_late_stream(std::uint32_t type, std::size_t size);
 
     // At `at` belongs the file offset of the byte `offset` bytes into memory.
     void refer_to_memory32(raw::RVA at, std::uint64_t offset) {
@@ -44,9 +47,16 @@ public:
         waiting_.push_back({at, offset, true});
     }
 
-    // Writes the directory and the header (without its signature) and settles where memory begins,
-    // which it returns.
-    std::uint64_t finish(std::uint64_t flags, std::uint32_t time_stamp);
+    // Writes the directory and the header (without its signature) and settles where memory and the
+    // late stream lie.
+    struct Places {
+        std::uint64_t memory = 0;
+        // Behind memory where a 32-bit offset reaches it, else among these bytes.
+        std::uint64_t late = 0;
+        bool late_is_behind = false;
+        std::uint64_t end = 0;  // of the file
+    };
+    Places finish(std::uint64_t flags, std::uint32_t time_stamp, std::uint64_t memory_size);
     std::span<const std::byte> bytes() const { return bytes_; }
 
 private:
@@ -59,6 +69,7 @@ private:
     std::vector<std::byte> bytes_;
     std::vector<raw::MINIDUMP_DIRECTORY> directory_;
     std::vector<Waiting> waiting_;
+    std::optional<std::size_t> late_;  // its entry of the directory
     std::unordered_map<std::string, raw::RVA> strings_;
 };
 

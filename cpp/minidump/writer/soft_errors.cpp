@@ -2,6 +2,7 @@
 #include "minidump/writer/soft_errors.h"
 
 #include <cstdio>
+#include <utility>
 
 #include "base/text.h"
 
@@ -38,11 +39,8 @@ std::string join(const Diagnostics& diagnostics) {
 
 }  // namespace
 
-SoftErrors::SoftErrors(Metadata& out, Diagnostics diagnostics)
-    : diagnostics_(std::move(diagnostics)) {
+SoftErrors::SoftErrors(Diagnostics diagnostics) : diagnostics_(std::move(diagnostics)) {
     size_ = join(diagnostics_).size() + 2 + kRoomForUnreadable;
-    rva_ = out.append(std::string(size_, ' '));
-    out.add_stream(raw::MozSoftErrors, rva_, size_);
 }
 
 std::string SoftErrors::text(std::span<const Range> unreadable) const {

@@ -4,24 +4,24 @@
 // read, so room for what fails then is kept, filled with blanks that JSON allows.
 #pragma once
 
+#include <cstddef>
 #include <span>
+#include <string>
 
 #include "base/diagnostics.h"
 #include "base/range.h"
-#include "minidump/writer/metadata.h"
 
 namespace snapcore::minidump {
 
 class SoftErrors {
 public:
-    SoftErrors(Metadata& out, Diagnostics diagnostics);
-    // The bytes for the reserved place, failures of reading included.
+    explicit SoftErrors(Diagnostics diagnostics);
+    std::size_t size() const { return size_; }
+    // As long as size(), failures of reading included.
     std::string text(std::span<const Range> unreadable) const;
-    raw::RVA rva() const { return rva_; }
 
 private:
     Diagnostics diagnostics_;
-    raw::RVA rva_ = 0;
     std::size_t size_ = 0;
 };
 

@@ -16,4 +16,12 @@ DumpStats write_minidump(const Contents& contents,
                          OutputFile& file,
                          Control& control);
 
+// The same bytes from first to last, for who takes no others: one thread reads ahead while this one
+// hands on. Nothing is written twice, so that pages which cannot be read are listed only where the
+// soft errors lie behind memory, which is in dumps of less than 4 GiB.
+DumpStats write_minidump(const Contents& contents,
+                         MemoryReader& memory,
+                         OutputStream& stream,
+                         Control& control);
+
 }  // namespace snapcore::minidump

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "minidump/reader/summary.h"
+#include "minidump/reader/zstd_input.h"
 
 namespace snapcore::fuzz {
 namespace {
@@ -217,6 +218,47 @@ void exercise(std::span<const std::byte> bytes) {
         minidump::summarize(
             [&](std::uint64_t offset, std::span<std::byte> out) { return file.read(offset, out); },
             bytes.size());
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kFormat) fail(error.what());
+    }
+}
+
+void exercise_packed(std::span<const std::byte> bytes) {
+    std::vector<std::byte> content;
+    bool whole = false;
+    try {
+        const auto input = minidump::unpacked(std::make_unique<MemoryFile>(bytes));
+        if (!input->is_packed()) return;
+        check(input->stored_size() == bytes.size(), "the compressed file has another size");
+        constexpr std::size_t kMost = 4 << 20, kPiece = 4099;
+        whole = input->size() <= kMost;
+        content.resize(static_cast<std::size_t>(std::min<std::uint64_t>(input->size(), kMost)));
+        check(input->read(0, content) == content.size(), "the unpacked file is short");
+        check(input->read(input->size(), std::span(content).first(content.empty() ? 0 : 1)) == 0,
+              "there is something behind the unpacked file");
+        // Frames that are kept give what they gave when they were unpacked.
+        std::vector<std::byte> piece(kPiece);
+        for (std::size_t at = 0; at < content.size(); at += kPiece) {
+            const std::size_t n = std::min(kPiece, content.size() - at);
+            check(input->read(at, std::span(piece).first(n)) == n, "a piece is short");
+            check(std::equal(piece.begin(),
+                             piece.begin() + static_cast<std::ptrdiff_t>(n),
+                             content.begin() + static_cast<std::ptrdiff_t>(at)),
+                  "a piece differs");
+        }
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kFormat) fail(error.what());
+        return;
+    }
+    try {
+        DumpFile file(minidump::unpacked(std::make_unique<MemoryFile>(bytes)), false);
+        if (whole) {
+            exercise(file, content);
+        } else {
+            // Tables hold no more than a hundred times the compressed file, and so less than this.
+            exercise_tables(file, content);
+            static_cast<void>(file.memory_ranges());
+        }
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::kFormat) fail(error.what());
     }

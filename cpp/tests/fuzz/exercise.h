@@ -21,4 +21,7 @@ void exercise(minidump::DumpFile& file, std::span<const std::byte> bytes);
 // Opens the bytes as a file, leniently and strictly, and exercises both.
 void exercise(std::span<const std::byte> bytes);
 
+// The same for a file that may be compressed, and that what it unpacks to is always the same.
+void exercise_packed(std::span<const std::byte> bytes);
+
 }  // namespace snapcore::fuzz

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import snapcore
-from snapcore.cli.exit_codes import ExitCode
+from snapcore.cli.exit_codes import CommandError, ExitCode
+from snapcore.cli.streams import is_terminal
 from snapcore.cli.target import find_process, process_name
 from snapcore.display.text import human_size
 from snapcore.display.values import parse_flags
@@ -38,6 +39,7 @@ _PRESET_HELP = {
     "full": "all memory",
 }
 _SCHEMA = 1
+_STDOUT = "-"
 
 
 class DumpCommand:
@@ -62,8 +64,9 @@ class DumpCommand:
         parser.add_argument(
             "-o",
             "--output",
-            metavar="FILE|DIR",
-            help="file, or folder for snapcore-NAME.PID.UTC.dmp (default: the current folder)",
+            metavar="FILE|DIR|-",
+            help="file, or folder for snapcore-NAME.PID.UTC.dmp, or - for stdout, with what is said "
+            "of it on stderr (default: the current folder)",
         )
         content = parser.add_mutually_exclusive_group()
         for preset, text in _PRESET_HELP.items():
@@ -94,7 +97,18 @@ class DumpCommand:
             help="from a clone, from the standing process, or whichever can be had "
             "(default: %(default)s)",
         )
-        parser.add_argument("--force", action="store_true", help="replace an existing file")
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="replace an existing file; write to stdout even where it is a terminal",
+        )
+        parser.add_argument(
+            "--compress",
+            metavar="zstd[:LEVEL]",
+            help="compress it, at level 1 to 22 (default: 3), in frames that the other commands "
+            "unpack one at a time and zstd -d all together; a name that is made ends in .dmp.zst "
+            "(extra 'zstd')",
+        )
         parser.add_argument("--comment", metavar="TEXT", help="text kept in the file")
         parser.add_argument(
             "--timeout", metavar="SECONDS", type=float, help="for the whole command"
@@ -130,11 +144,21 @@ class DumpCommand:
         capture = (
             None if arguments.capture is None else parse_flags(CaptureFlags, arguments.capture)
         )
+        compression, level = _compression(arguments.compress)
+        to_stdout = arguments.output == _STDOUT
+        if to_stdout and sys.stdout is None:
+            message = "stdout is closed"
+            raise CommandError(message)
+        if to_stdout and is_terminal() and not arguments.force:
+            message = "a dump is no text for a terminal; give a file, a pipe, or --force"
+            raise CommandError(message)
         pid = find_process(arguments.target)
         with _progress_bar(enabled=not arguments.quiet) as progress:
             result = snapcore.dump(
                 pid,
-                _output_path(arguments.output, pid),
+                sys.stdout.buffer
+                if to_stdout
+                else _output_path(arguments.output, pid, compression),
                 flags,
                 capture=capture,
                 method=arguments.method,
@@ -144,42 +168,63 @@ class DumpCommand:
                 environment=arguments.environment,
                 timeout=arguments.timeout,
                 max_pause=arguments.max_pause,
+                compression=compression,
+                level=level,
             )
+        out = sys.stderr if to_stdout else sys.stdout
         if arguments.json:
-            print(json.dumps({"schema": _SCHEMA, "pid": pid, **asdict(result)}, sort_keys=True))
+            text = json.dumps({"schema": _SCHEMA, "pid": pid, **asdict(result)}, sort_keys=True)
+            print(text, file=out)
         elif not arguments.quiet:
-            _print_summary(pid, result)
+            print("\n".join(_summary(pid, result)), file=out)
         warnings = [d.message for d in result.diagnostics if d.severity == "warning"]
         for warning in () if arguments.quiet else warnings:
             print(f"snapcore: warning: {warning}", file=sys.stderr)
         return ExitCode.WARNINGS if warnings else ExitCode.OK
 
 
-def _output_path(output: str | None, pid: int) -> str:
+def _compression(text: str | None) -> tuple[str | None, int | None]:
+    if text is None:
+        return None, None
+    name, colon, level = text.partition(":")
+    if not colon:
+        return name, None
+    if not level.isdecimal():
+        message = f"--compress {text!r}: the level is a number"
+        raise ValueError(message)
+    return name, int(level)
+
+
+def _output_path(output: str | None, pid: int, compression: str | None) -> str:
     if output is not None and not Path(output).is_dir() and not output.endswith(os.sep):
         return output
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     # A process may call itself anything, "../../x" included.
     name = re.sub(r"[^\w.+-]", "_", process_name(pid))
-    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}.dmp")
+    suffix = ".dmp.zst" if compression else ".dmp"
+    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}{suffix}")
 
 
-def _print_summary(pid: int, result: DumpResult) -> None:
-    print(result.path)
-    print(
+def _summary(pid: int, result: DumpResult) -> Iterator[str]:
+    yield result.path or "stdout"
+    yield (
         f"  process {pid} stood still for {result.pause_ns / 1e6:.2f} ms; "
         f"{result.elapsed_ns / 1e6:.0f} ms in all ({result.method})"
     )
-    print(f"  {human_size(result.file_size)}, {human_size(result.bytes_written)} on the disk")
-    print(
+    size = human_size(result.file_size)
+    if result.file_size != result.uncompressed_size:
+        size += f", compressed from {human_size(result.uncompressed_size)}"
+    elif result.path:
+        size += f", {human_size(result.bytes_written)} on the disk"
+    yield f"  {size}"
+    yield (
         f"  {result.threads} threads, {result.modules} modules, {result.handles} handles, "
         f"{result.regions} regions, {human_size(result.memory_bytes)} of memory in "
         f"{result.memory_ranges} ranges"
     )
     if result.bytes_not_of_the_instant:
-        print(
-            f"  {human_size(result.bytes_not_of_the_instant)} of shared memory is not of the instant"
-        )
+        late = human_size(result.bytes_not_of_the_instant)
+        yield f"  {late} of shared memory is not of the instant"
 
 
 @contextmanager

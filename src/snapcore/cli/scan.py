@@ -64,7 +64,7 @@ class ScanCommand:
             metavar="FILE|GLOB|FOLDER",
             nargs="+",
             help="dump files, patterns of their names (** is any depth), and folders: of these every "
-            "*.dmp in them and below",
+            "*.dmp and *.dmp.zst in them and below",
         )
         parser.add_argument(
             "--table",

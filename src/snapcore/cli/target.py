@@ -11,6 +11,7 @@ from snapcore.native import _core
 
 __all__ = ["find_process", "find_target", "process_name"]
 
+_SUFFIXES = (".dmp", ".dmp.zst")
 _SEPARATORS = tuple(s for s in (os.sep, os.altsep) if s)
 
 
@@ -79,7 +80,7 @@ def find_target(text: str) -> int | Path:
     ----------
     text : str
         A number is a process id. What exists as a file, contains a path separator or ends in
-        ``.dmp`` is a file. All else is the name of a process.
+        ``.dmp`` or ``.dmp.zst`` is a file. All else is the name of a process.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def find_target(text: str) -> int | Path:
     """
     if _number(text) is None:
         path = Path(text)
-        named_like_a_file = any(s in text for s in _SEPARATORS) or text.lower().endswith(".dmp")
+        named_like_a_file = any(s in text for s in _SEPARATORS) or text.lower().endswith(_SUFFIXES)
         if named_like_a_file or path.is_file():
             return path
     try:

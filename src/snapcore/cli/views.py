@@ -55,7 +55,7 @@ def add_target(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
         metavar="PID|NAME|FILE",
         nargs="?" if optional else None,
         help="process id, name of one process, or dump file; a file is what exists, has a path "
-        "separator in it or ends in .dmp, and ./123 is a file where 123 is a process",
+        "separator in it or ends in .dmp or .dmp.zst, and ./123 is a file where 123 is a process",
     )
     parser.add_argument(
         "--strict",
