@@ -334,7 +334,7 @@ class _Dumper:
 
     def _dump(self, test: _Test) -> None:
         import snapcore
-        from snapcore import _core
+        from snapcore.native import _core
 
         end = time.monotonic() + _BOUND
         test.lines.append(

@@ -7,7 +7,6 @@ import os
 import struct
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -67,6 +66,9 @@ class SeekableWriter:
     """
 
     def __init__(self, put: Callable[[bytes], object], level: int = DEFAULT_LEVEL) -> None:
+        # A slow import: only where it is used.
+        from concurrent.futures import ThreadPoolExecutor
+
         self._zstandard = require_zstandard()
         self._put = put
         self._level = level
