@@ -13,7 +13,8 @@ from dump_files import answers
 
 import snapcore
 from snapcore import MiniDumpType
-from snapcore.cli import ExitCode, main
+from snapcore.cli import main
+from snapcore.cli.exit_codes import ExitCode
 from snapcore.compression import SeekableWriter
 
 FULL = (

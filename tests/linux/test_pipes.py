@@ -20,7 +20,7 @@ from support import programs
 
 import snapcore
 from snapcore import MiniDumpType
-from snapcore.cli import ExitCode
+from snapcore.cli.exit_codes import ExitCode
 from snapcore.streaming import descriptor_of
 
 # Without optional data: what it tells of the machine differs from one second to the next.

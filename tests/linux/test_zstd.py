@@ -19,7 +19,7 @@ from test_hostile_files import bounded
 
 import snapcore
 from snapcore import MiniDumpType
-from snapcore.cli import ExitCode
+from snapcore.cli.exit_codes import ExitCode
 
 # Without optional data: what it tells of the machine differs from one second to the next.
 FULL = (
