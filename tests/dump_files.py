@@ -60,7 +60,8 @@ def answers(file) -> dict[str, object]:
     for address, data in file.chunks():
         first, last = max(address, _CLOCK.start), min(address + len(data), _CLOCK.stop)
         if first < last:
-            data = data[: first - address] + data[last - address :]
-        memory.update(data)
+            memory.update(data[: first - address] + data[last - address :])
+        else:
+            memory.update(data)
     out["memory"] = memory.hexdigest()
     return out
