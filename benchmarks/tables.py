@@ -24,7 +24,9 @@ def times(value: float) -> str:
     """A ratio."""
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def interval(spread: dict[str, Any]) -> str:

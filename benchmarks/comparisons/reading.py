@@ -15,7 +15,7 @@ import snapcore
 from benchmarks import targets
 from benchmarks.comparisons import FULL
 from benchmarks.model import Case, Comparison, Ratio
-from benchmarks.timing import take_turns
+from benchmarks.timing import repeated, take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +82,7 @@ def memory_of(path: str) -> dict[str, Callable[[], object]]:
     """Every byte of memory, by every reader, a piece of 1 MiB at the most at a time."""
     with snapcore.open(path) as file:
         ranges = file.memory_ranges()
-        bounds = list(zip(ranges["base"].tolist(), ranges["size"].tolist(), strict=True))
+        bounds = list(zip(ranges["address"].tolist(), ranges["size"].tolist(), strict=True))
     piece = 1 << 20
     pieces = [
         (at, min(piece, base + length - at))
@@ -123,17 +123,17 @@ def no_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def measure_tables(run: Run, name: str, path: Path, *, fast: int, slow: int) -> Case:
+def measure_tables(run: Run, name: str, path: Path, *, repeat: int = 1) -> Case:
     """One file."""
     text = str(path)
     threads, modules, ranges = tables_by_snapcore(text)
     calls: dict[str, Callable[[], object]] = {
-        OPEN: lambda: tables_by_snapcore(text),
-        UDMP: lambda: tables_by_udmp(text),
+        OPEN: repeated(lambda: tables_by_snapcore(text), repeat),
+        UDMP: repeated(lambda: tables_by_udmp(text), repeat),
         MINIDUMP: lambda: tables_by_minidump(text),
     }
-    limits = {MINIDUMP: run.rounds(slow)}
-    samples = take_turns(calls, run.rounds(fast), again=OPEN, limits=limits)
+    limits = {} if repeat > 1 else {MINIDUMP: run.rounds(3, 1)}
+    samples = take_turns(calls, run.rounds(11), again=OPEN, limits=limits)
     size = path.stat().st_size / 2**20
     what = f"{threads:,} threads, {modules:,} modules, {ranges:,} ranges, {size:,.1f} MiB"
     return Case(f"{name}: {what}", samples)
@@ -152,29 +152,30 @@ def measure(run: Run) -> Iterator[Case]:
     folder = run.empty_folder()
     with no_log():
         path = real_dump(folder / "small.dmp", small, 30, "rich")
-        yield measure_tables(run, "a Python with NumPy", path, fast=200, slow=15)
+        yield measure_tables(run, "a Python with NumPy", path, repeat=20)
         path = real_dump(folder / "smallest.dmp", small, 8)
-        yield measure_tables(run, "the smallest Python", path, fast=200, slow=15)
+        yield measure_tables(run, "the smallest Python", path, repeat=20)
         if not run.quick:
             path = real_dump(folder / "large.dmp", snapcore.PRESETS["full"], 30, "rich", "large")
-            yield measure_tables(run, "5 GiB of memory", path, fast=200, slow=15)
+            yield measure_tables(run, "5 GiB of memory", path, repeat=20)
             path.unlink()
         crowd = targets.dump_builder().crowd().write(folder / "crowd.dmp")
-        yield measure_tables(run, "a crowd", crowd, fast=15, slow=3)
+        yield measure_tables(run, "a crowd", crowd)
         text = str(crowd)
         calls: dict[str, Callable[[], object]] = {
             OPEN: lambda: handles_by_snapcore(text),
             MINIDUMP: lambda: handles_by_minidump(text),
         }
-        samples = take_turns(calls, run.rounds(15), again=OPEN, limits={MINIDUMP: run.rounds(3)})
+        samples = take_turns(calls, run.rounds(11), again=OPEN, limits={MINIDUMP: run.rounds(3, 1)})
         yield Case(f"{handles_by_snapcore(text):,} handles", samples)
         mib = 32 if run.quick else 256
         path = folder / "memory.dmp"
         with targets.memory(mib) as target:
             snapcore.dump(target.pid, path, FULL, max_pause=30)
-        yield Case(
-            f"all bytes of {mib} MiB", take_turns(memory_of(str(path)), run.rounds(9), again=OPEN)
-        )
+        # What udmp-parser reads is a list of integers.
+        limits = {UDMP: run.rounds(3, 1)}
+        samples = take_turns(memory_of(str(path)), run.rounds(9), again=OPEN, limits=limits)
+        yield Case(f"all bytes of {mib} MiB", samples)
 
 
 COMPARISON = Comparison(
