@@ -12,11 +12,14 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import page, results, tables
 from benchmarks.registry import COMPARISONS
 from benchmarks.timing import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 QUIET = 0.7
 
@@ -66,8 +69,8 @@ def list_all() -> None:
                 print(f"{'':14}   aim: {ratio.name} {wanted}{where}")
 
 
-def run_all(names: list[str], run: Run) -> dict[str, Any]:
-    """Measure and print."""
+def run_all(names: list[str], run: Run, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Measure and print; what there is after each comparison is kept."""
     out = results.start(run)
     machine = out["machine"]
     print(
@@ -88,6 +91,7 @@ def run_all(names: list[str], run: Run) -> dict[str, Any]:
         if found["not_run"] is not None:
             print(f"  not run: {found['not_run']}")
         out["comparisons"].append(found)
+        keep(out)
     rows = tables.aims_page(out)
     if len(rows) > 2:
         print("\nAims\n\n" + "\n".join(rows))
@@ -111,23 +115,24 @@ def main() -> int:
         return 0
     if options.record and options.quick:
         parser().error("a quick run gives no figures to record")
+
+    def keep(found: dict[str, Any]) -> None:
+        results.check(found)
+        if options.json:
+            results.save(found, options.json)
+        if options.record:
+            results.save(merged(found), page.RESULTS)
+
     if options.page:
         out = results.load(page.RESULTS)
     else:
+        names = options.only or list(COMPARISONS)
         with tempfile.TemporaryDirectory(dir=options.folder, prefix="snapcore-") as name:
-            out = run_all(options.only or list(COMPARISONS), Run(options.quick, Path(name)))
-        results.check(out)
-    if options.json:
-        results.save(out, options.json)
-    if options.record:
-        out = merged(out)
-        results.save(out, page.RESULTS)
+            out = run_all(names, Run(options.quick, Path(name)), keep)
     if options.record or options.page:
-        page.write(out)
-    for folder in filter(
-        None, (options.plots, page.IMAGES if options.record or options.page else None)
-    ):
+        page.write(results.load(page.RESULTS))
+    if options.plots:
         from benchmarks import plots
 
-        plots.draw(out, folder)
+        plots.draw(out, options.plots)
     return 0

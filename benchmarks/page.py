@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE, RESULTS, IMAGES = DOCS / "performance.md", DOCS / "performance.json", DOCS / "images"
 MARKED = re.compile(r"(<!-- benchmarks: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SHOWN = re.compile(r"\]\(images/(\w+)\.svg\)")
 
 
 def parts(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
@@ -42,6 +43,9 @@ def render(page: str, results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Renew the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(render(page, results), encoding="utf-8")
+    """Renew the page, and the plots that it shows."""
+    from benchmarks import plots
+
+    page = render(PAGE.read_text(encoding="utf-8"), results)
+    PAGE.write_text(page, encoding="utf-8")
+    plots.draw(results, IMAGES, SHOWN.findall(page))

@@ -17,6 +17,7 @@ from benchmarks.stats import median
 from benchmarks.tables import aim, duration, name_of, times
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -122,18 +123,16 @@ def phases_figure(comparison: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw(results: dict[str, Any], folder: Path) -> list[Path]:
-    """Write NAME.svg of each comparison that was run."""
+def draw(results: dict[str, Any], folder: Path, names: Collection[str] | None = None) -> None:
+    """Write NAME.svg of each comparison that was run, or of those named alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    out = []
     with mpl.rc_context(STYLE):
         for comparison in results["comparisons"]:
-            if comparison["not_run"] is not None:
+            name = comparison["name"]
+            if comparison["not_run"] is not None or (names is not None and name not in names):
                 continue
-            make = phases_figure if comparison["name"] == "phases" else ratios_figure
+            make = phases_figure if name == "phases" else ratios_figure
             figure = make(comparison)
             if figure is not None:
-                out.append(folder / f"{comparison['name']}.svg")
-                figure.savefig(out[-1], metadata={"Date": None})
+                figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
                 plt.close(figure)
-    return out

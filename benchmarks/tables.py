@@ -105,7 +105,7 @@ def ratio_table(comparison: dict[str, Any]) -> list[str]:
                     verdict(ratio),
                 ]
             )
-    return markdown(["", "ratio", "median", "rounds", "subject / itself", "aim", ""], rows)
+    return markdown(["", "ratio", "median", "rounds", "subject / itself", "aim", "verdict"], rows)
 
 
 def comparison_page(comparison: dict[str, Any]) -> list[str]:

@@ -107,7 +107,7 @@ def test_recorded_ratios_are_those_of_the_recorded_times():
 
 def test_plots_are_there():
     text = page.PAGE.read_text(encoding="utf-8")
-    shown = re.findall(r"\]\(images/(\w+)\.svg\)", text)
+    shown = page.SHOWN.findall(text)
     assert set(shown) <= set(COMPARISONS)
     assert sorted(path.stem for path in page.IMAGES.glob("*.svg")) == sorted(shown)
     assert all(path.stat().st_size < 100_000 for path in page.IMAGES.glob("*.svg"))
