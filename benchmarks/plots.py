@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from benchmarks.comparisons.phases import PAUSE, PHASES
 from benchmarks.stats import median
@@ -57,18 +57,24 @@ def draw_ratio(axes: Axes, rows: list[tuple[int, dict[str, Any], dict[str, Any] 
     axes.set_title(name_of(rows[0][1]) + note, fontsize=8, loc="left")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.8) / 1.1, max(high, 1.25) * 1.1)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_xlim()
+    steps = (1, 1.2, 1.5, 2, 3, 5, 7) if high / low < 6 else (1, 2, 5) if high / low < 60 else (1,)
+    ticks = [step * 10**power for power in range(-3, 5) for step in steps]
+    axes.set_xticks([tick for tick in ticks if low <= tick <= high])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="y", length=0)
 
 
 def ratios_figure(comparison: dict[str, Any]) -> Figure | None:
-    """One panel a ratio in which the subject is; orange and hollow where the aim was missed."""
+    """One panel a ratio of the subject and a peer or a floor; orange and hollow where the aim was missed."""
     cases = comparison["cases"]
     panels: dict[str, list[tuple[int, dict[str, Any], dict[str, Any] | None]]] = {}
     for row, case in enumerate(cases):
         for ratio in case["ratios"]:
-            if comparison["subject"] in (ratio["over"], ratio["under"]):
+            other = {ratio["over"], ratio["under"]} - {comparison["subject"]}
+            # What snapcore takes beside itself is in the table.
+            if len(other) == 1 and comparison["against"][other.pop()] in ("peer", "floor"):
                 panels.setdefault(name_of(ratio), []).append((row, ratio, case["noise"]))
     if not panels:
         return None
@@ -116,6 +122,7 @@ def phases_figure(comparison: dict[str, Any]) -> Figure:
                 left += share
         axes.annotate(duration(pause), (101, row), va="center", annotation_clip=False)
     axes.set_yticks(range(len(cases)), [case["name"] for case in cases])
+    axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of the pause, whose median stands at the right")

@@ -34,7 +34,7 @@ def start(run: Run) -> dict[str, Any]:
         "snapcore": snapcore.__version__,
         "quick": run.quick,
         "machine": {
-            "system": f"{platform.system()} {platform.release()}",
+            "system": f"{platform.system()} {platform.release().partition('-')[0]}",
             "python": platform.python_version(),
             "processors": os.cpu_count(),
             "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * page / 2**30),

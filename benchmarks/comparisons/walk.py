@@ -25,8 +25,8 @@ SNAPCORE, CTYPES, STAND_IN = "snapcore", "ctypes", "stand-in alone"
 
 def measure(run: Run) -> Iterator[Case]:
     """100,000 handles and 5,000 threads that the stand-in for what Wine lacks has ready beforehand."""
-    if not (ROOT / "build" / "windows" / "python").exists():
-        text = "the Windows lab is not set up: python scripts/windows/lab.py build"
+    if not (ROOT / "build" / "windows" / "stand_in" / "site").exists():
+        text = "the Windows lab is not built: python scripts/windows/lab.py build"
         raise NotRun(text)
     command = [sys.executable, LAB, "bench", str(run.rounds(9))]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
