@@ -169,11 +169,15 @@ def main() -> int:
         "snapcore (again)": walk_with_snapcore,
     }
     found: dict[str, list[int]] = {"stand-in": [], **{name: [] for name in turns}}
-    for _ in range(rounds):
-        found["stand-in"].append(sim.own_time_ns(HANDLES, THREADS))
+    for number in range(-1, rounds):
+        own = sim.own_time_ns(HANDLES, THREADS)
         for name, walk in turns.items():
             sim.prepare(HANDLES, THREADS)
-            found[name].append(walk())
+            took = walk()
+            if number >= 0:  # the round before warms up
+                found[name].append(took)
+        if number >= 0:
+            found["stand-in"].append(own)
     print(json.dumps({"handles": HANDLES, "threads": THREADS, **found}))
     return 0
 
