@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -41,9 +40,10 @@ class Run:
 
     def file_system(self) -> str:
         """Type of the file system there."""
-        command = ["stat", "-f", "-c", "%T", str(self.folder)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        return "ext4" if said == "ext2/ext3" else said
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        folder = self.folder.resolve()
+        around = [mount for mount in mounts if folder.is_relative_to(mount[1])]
+        return max(around, key=lambda mount: len(mount[1]))[2]
 
     @staticmethod
     @contextlib.contextmanager

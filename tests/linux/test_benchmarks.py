@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -26,7 +25,6 @@ def run(*arguments: object) -> str:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        env=os.environ | {"MPLCONFIGDIR": os.devnull},
     ).stdout
 
 
