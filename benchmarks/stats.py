@@ -42,7 +42,7 @@ def judge(ratio: Ratio, case: Case, own: dict[str, Any] | None) -> dict[str, Any
     """A ratio as the results hold it.
 
     ``noise`` is set where the two cannot be told apart: the rounds say now more, now less than 1, or the
-    subject against itself differs as much. ``met`` is whether the median keeps the aim; ``close`` that
+    subject against itself (``own``, None where it says nothing of this ratio) differs as much. ``met`` is whether the median keeps the aim; ``close`` that
     some rounds say the opposite.
     """
     found = spread(case.samples[ratio.over], case.samples[ratio.under])
@@ -66,6 +66,11 @@ def judge(ratio: Ratio, case: Case, own: dict[str, Any] | None) -> dict[str, Any
     return out
 
 
+def kinds(comparison: Comparison, ratio: Ratio) -> set[str]:
+    """What the two series are, beside the subject."""
+    return {comparison.against.get(series, "subject") for series in (ratio.over, ratio.under)}
+
+
 def summarise(comparison: Comparison, case: Case) -> dict[str, Any]:
     """A case as the results hold it."""
     own = noise(case.samples, comparison.subject)
@@ -73,7 +78,11 @@ def summarise(comparison: Comparison, case: Case) -> dict[str, Any]:
     for ratio in comparison.ratios:
         if ratio.applies(case):
             asked.setdefault(ratio.name, ratio)
-    ratios = [judge(ratio, case, own) for ratio in asked.values()]
+    # Parts of one call share what disturbs it.
+    ratios = [
+        judge(ratio, case, None if "part" in kinds(comparison, ratio) else own)
+        for ratio in asked.values()
+    ]
     return {
         "name": case.name,
         "samples": case.samples,
