@@ -89,6 +89,11 @@ _HOMES = {
         "StringColumn",
         "Table",
     ),
+    "snapcore.watching": (
+        "Watch",
+        "WatchedDump",
+        "watch",
+    ),
 }
 _MODULES = ("cli", "dtypes", "errors", "flags")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -56,6 +56,7 @@ from snapcore.html.report import report
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
+from snapcore.watching import Watch, WatchedDump, watch
 
 __all__ = [
     "PRESETS",
@@ -105,6 +106,8 @@ __all__ = [
     "Token",
     "UnloadedModule",
     "Unsupported",
+    "Watch",
+    "WatchedDump",
     "capture",
     "diff",
     "dump",
@@ -116,6 +119,7 @@ __all__ = [
     "system_handles",
     "system_threads",
     "threads",
+    "watch",
 ]
 
 __version__: str

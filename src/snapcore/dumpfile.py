@@ -58,7 +58,13 @@ if TYPE_CHECKING:
 __all__ = ["DumpFile", "open"]
 
 _MEMORY_RANGE = np.dtype(
-    [("address", "<u8"), ("size", "<u8"), ("offset", "<u8"), ("present", "<u8")]
+    [
+        ("address", "<u8"),
+        ("size", "<u8"),
+        ("offset", "<u8"),
+        ("present", "<u8"),
+        ("in_base", "<u8"),
+    ]
 )
 _HANDLE_OPERATION = np.dtype(
     [
@@ -240,7 +246,9 @@ class DumpFile:
         -------
         ndarray, shape (n,)
             Structured: ``address``, ``size``, ``offset`` in the minidump, and how many bytes of the range
-            are ``present`` (less than its size in a file that was cut off), each ``u8``. Ascending by address, not overlapping.
+            are ``present`` (less than its size in a file that was cut off); ``in_base`` is 1 where
+            it is in the :attr:`base`, and `offset` counts there; each ``u8``. Ascending by address, not
+            overlapping.
 
         Notes
         -----

@@ -17,8 +17,9 @@ from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.output import write_json
 from snapcore.cli.streams import is_terminal, write_lines
 from snapcore.cli.tables import add_format
-from snapcore.cli.target import find_process, process_name
+from snapcore.cli.target import find_process
 from snapcore.display.text import human_size, printable
+from snapcore.naming import process_name
 from snapcore.native import _core
 
 if TYPE_CHECKING:

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import snapcore
 from snapcore.cli.exit_codes import CommandError, ExitCode
 from snapcore.cli.streams import is_terminal
-from snapcore.cli.target import find_process, process_name
+from snapcore.cli.target import find_process
 from snapcore.display.text import human_size
 from snapcore.display.values import parse_flags
 from snapcore.flags import CaptureFlags, MiniDumpType
+from snapcore.naming import dump_name, process_name
 from snapcore.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -198,11 +197,8 @@ def _compression(text: str | None) -> tuple[str | None, int | None]:
 def _output_path(output: str | None, pid: int, compression: str | None) -> str:
     if output is not None and not Path(output).is_dir() and not output.endswith(os.sep):
         return output
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    # A process may call itself anything, "../../x" included.
-    name = re.sub(r"[^\w.+-]", "_", process_name(pid))
-    suffix = ".dmp.zst" if compression else ".dmp"
-    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}{suffix}")
+    name = dump_name(process_name(pid), pid, compressed=compression is not None)
+    return str(Path(output or "") / name)
 
 
 def _summary(pid: int, result: DumpResult) -> Iterator[str]:
