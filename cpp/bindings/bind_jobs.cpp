@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "base/file.h"
@@ -63,9 +64,8 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
 // A dump whose bytes Python takes, where `chunks` is there.
 class PolledDumpJob : public DumpJob {
 public:
-    PolledDumpJob(const DumpRequest& request, std::shared_ptr<ChunkQueue> chunks)
-        : DumpJob([request](Control& control) { return dump_process(request, control); }),
-          chunks_(std::move(chunks)) {}
+    PolledDumpJob(std::function<DumpOutcome(Control&)> work, std::shared_ptr<ChunkQueue> chunks)
+        : DumpJob(std::move(work)), chunks_(std::move(chunks)) {}
 
     py::object next_chunk(double seconds) {
         if (!chunks_) throw py::value_error("the dump is not taken in chunks");
@@ -152,7 +152,19 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
     request.method = static_cast<Method>(method);
     request.timeout_ns = timeout_ns;
     request.snapshot = std::move(snapshot);
-    return std::make_unique<PolledDumpJob>(request, std::move(chunks));
+    return std::make_unique<PolledDumpJob>(
+        [request](Control& control) { return dump_process(request, control); }, std::move(chunks));
+}
+
+// Into a file, or without a path in chunks.
+std::unique_ptr<PolledDumpJob> start_whole(std::shared_ptr<minidump::DumpFile> dump,
+                                           std::optional<std::string> path,
+                                           bool overwrite) {
+    WholeRequest request{std::move(dump), path.value_or(""), overwrite, nullptr};
+    std::shared_ptr<ChunkQueue> chunks;
+    if (!path) request.stream = chunks = std::make_shared<ChunkQueue>();
+    return std::make_unique<PolledDumpJob>(
+        [request](Control& control) { return write_whole(request, control); }, std::move(chunks));
 }
 
 py::dict to_python(const DumpOutcome& outcome) {
@@ -233,6 +245,12 @@ void bind_jobs(py::module_& module) {
             }();
             return to_python(outcome);
         });
+    module.def("write_whole",
+               &start_whole,
+               py::arg("dump"),
+               py::arg("path"),
+               py::arg("overwrite"),
+               "The job that makes one plain minidump of a dump and its base.");
     module.def(
         "dump_requirements",
         [](std::uint64_t flags) {

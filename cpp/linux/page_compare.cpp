@@ -119,8 +119,7 @@ public:
                 Range& before = changed.back().range;
                 before.size = std::max(before.end(), piece.range.end()) - before.address;
             } else {
-                changed.push_back(
-                    {piece.range, source_.memory[piece.whole].of_the_instant});
+                changed.push_back({piece.range, source_.memory[piece.whole].of_the_instant});
             }
             last = piece.whole;
         }
@@ -141,11 +140,10 @@ private:
 
     void add(const Range& range, std::size_t whole) {
         std::uint64_t at = range.address;
-        auto base = std::upper_bound(
-            source_.base_memory.begin(),
-            source_.base_memory.end(),
-            at,
-            [](std::uint64_t a, const Range& r) { return a < r.end(); });
+        auto base = std::upper_bound(source_.base_memory.begin(),
+                                     source_.base_memory.end(),
+                                     at,
+                                     [](std::uint64_t a, const Range& r) { return a < r.end(); });
         for (; base != source_.base_memory.end() && base->address < range.end(); ++base) {
             const std::uint64_t begin = std::max(at, base->address);
             const std::uint64_t end = std::min(range.end(), base->end());
@@ -161,7 +159,8 @@ private:
 
     void add_piece(const Range& range, std::size_t whole) {
         if (in_batch_ + range.size > kBatch ||
-            pieces_.size() - (batches_.empty() ? 0 : batches_.back().first + batches_.back().count) >=
+            pieces_.size() -
+                    (batches_.empty() ? 0 : batches_.back().first + batches_.back().count) >=
                 kMostPieces) {
             finish_batch();
         }
@@ -170,19 +169,19 @@ private:
     }
 
     void finish_batch() {
-        const std::size_t first = batches_.empty() ? 0 : batches_.back().first + batches_.back().count;
+        const std::size_t first =
+            batches_.empty() ? 0 : batches_.back().first + batches_.back().count;
         if (first != pieces_.size()) batches_.push_back({first, pieces_.size() - first});
         in_batch_ = 0;
     }
 
     void add_always() {
         for (const Range& wanted : source_.always) {
-            const auto next = std::upper_bound(source_.memory.begin(),
-                                               source_.memory.end(),
-                                               wanted.address,
-                                               [](std::uint64_t a, const minidump::MemoryRange& m) {
-                                                   return a < m.range.end();
-                                               });
+            const auto next = std::upper_bound(
+                source_.memory.begin(),
+                source_.memory.end(),
+                wanted.address,
+                [](std::uint64_t a, const minidump::MemoryRange& m) { return a < m.range.end(); });
             if (next == source_.memory.end() || !next->range.contains(wanted.address)) continue;
             const std::uint64_t begin =
                 std::max(next->range.address, align_down(wanted.address, kPageSize));
@@ -248,8 +247,7 @@ private:
                                  Buffers& buffers,
                                  std::vector<Piece>& unknown) const {
         const std::uint64_t begin = align_down(piece.range.address, kPageSize);
-        const std::size_t pages =
-            (align_up(piece.range.end(), kPageSize) - begin) / kPageSize;
+        const std::size_t pages = (align_up(piece.range.end(), kPageSize) - begin) / kPageSize;
         const auto read = [&](int pagemap, std::vector<std::uint64_t>& out) {
             out.resize(pages);
             return read_page_map(pagemap, begin, out) == pages;
@@ -260,11 +258,11 @@ private:
             return 0;
         }
         std::uint64_t held = 0;
-        auto anonymous = std::upper_bound(
-            source_.anonymous.begin(),
-            source_.anonymous.end(),
-            begin,
-            [](std::uint64_t a, const Range& r) { return a < r.end(); });
+        auto anonymous =
+            std::upper_bound(source_.anonymous.begin(),
+                             source_.anonymous.end(),
+                             begin,
+                             [](std::uint64_t a, const Range& r) { return a < r.end(); });
         for (std::size_t i = 0; i < pages; ++i) {
             const std::uint64_t address = begin + i * kPageSize;
             const std::uint64_t was = buffers.before[i], is = buffers.now[i];

@@ -40,7 +40,7 @@ struct CompareSource {
 
 struct Compared {
     std::vector<minidump::MemoryRange> changed;  // as `memory`: none spans two of its ranges
-    std::uint64_t held_bytes = 0;  // frames that the earlier clone has and this one has not
+    std::uint64_t held_bytes = 0;      // frames that the earlier clone has and this one has not
     std::uint64_t compared_bytes = 0;  // whose content was read
 };
 

@@ -183,9 +183,9 @@ Compared LinuxSnapshot::leave_out_unchanged(minidump::Contents& contents,
                                             Control& control) {
     auto* const earlier = dynamic_cast<LinuxSnapshot*>(base.snapshot.get());
     const auto [pagemap, here] = pages_to_compare();
-    const auto [base_pagemap, there] =
-        earlier != nullptr ? earlier->pages_to_compare()
-                           : std::pair<UniqueDescriptor, std::vector<Range>>();
+    const auto [base_pagemap, there] = earlier != nullptr
+                                           ? earlier->pages_to_compare()
+                                           : std::pair<UniqueDescriptor, std::vector<Range>>();
     const std::vector<Range> anonymous = intersection(here, there);
     std::vector<Range> stacks;
     for (const minidump::ThreadStack& stack : contents.stacks) stacks.push_back(stack.range);

@@ -50,10 +50,10 @@ enum StreamType : std::uint32_t {
     MozMacosCrashInfo = 0x4d7a0001,
     MozMacosBootargs = 0x4d7a0002,
     MozLinuxLimits = 0x4d7a0003,
-    MozSoftErrors = 0x4d7a0004,    // JSON: what the writer could not do
-    SnapcoreRanges = 0x534e5001,   // ours: SNAPCORE_RANGE_LIST
-    SnapcoreToken = 0x534e5002,    // ours: text, "key:\tvalue" a line; credentials of the process
-    SnapcoreColumns = 0x534e5003,  // ours: SNAPCORE_COLUMN_LIST
+    MozSoftErrors = 0x4d7a0004,     // JSON: what the writer could not do
+    SnapcoreRanges = 0x534e5001,    // ours: SNAPCORE_RANGE_LIST
+    SnapcoreToken = 0x534e5002,     // ours: text, "key:\tvalue" a line; credentials of the process
+    SnapcoreColumns = 0x534e5003,   // ours: SNAPCORE_COLUMN_LIST
     SnapcoreIdentity = 0x534e5004,  // ours: SNAPCORE_IDENTITY
     SnapcoreBase = 0x534e5005,      // ours: SNAPCORE_BASE
 };
@@ -383,8 +383,9 @@ struct SNAPCORE_IDENTITY {
 };
 
 // Ours, of a dump that holds only what differs from an earlier one, its base, which lies in the
-// same folder. The entries, SNAPCORE_BASE_RANGE, are all memory that the dump stands for, ascending:
-// what of it is not in this file is in the base, at the same addresses. A base has no base.
+// same folder. The entries, SNAPCORE_BASE_RANGE, are all memory that the dump stands for,
+// ascending: what of it is not in this file is in the base, at the same addresses. A base has no
+// base.
 struct SNAPCORE_BASE {
     std::uint32_t SizeOfHeader, SizeOfEntry;
     std::uint64_t NumberOfEntries;

@@ -63,10 +63,10 @@ using Identity = std::array<std::byte, 16>;
 struct BaseDump {
     std::string name;  // of its file, without a folder
     Identity identity{};
-    std::uint64_t size = 0;                // of its minidump
-    std::shared_ptr<ProcessView> file;     // what it holds
-    std::vector<Range> memory;             // where it holds something; ascending, not overlapping
-    std::shared_ptr<Snapshot> snapshot;    // what it was made of, where that is still there
+    std::uint64_t size = 0;              // of its minidump
+    std::shared_ptr<ProcessView> file;   // what it holds
+    std::vector<Range> memory;           // where it holds something; ascending, not overlapping
+    std::shared_ptr<Snapshot> snapshot;  // what it was made of, where that is still there
 };
 
 struct DumpOptions {
@@ -93,7 +93,7 @@ struct DumpStats {
     bool has_base = false;                       // DumpOptions::base holds the rest
     std::uint64_t base_bytes = 0;                // address space whose bytes are in the base alone
     std::uint64_t held_bytes = 0;  // found changed since the base was captured: its clone's alone
-    std::uint64_t compared_bytes = 0;            // read to be compared
+    std::uint64_t compared_bytes = 0;  // read to be compared
 };
 
 }  // namespace snapcore

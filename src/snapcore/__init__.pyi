@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the names of the package are, for type checkers; __init__.py imports them when they are used.
 
+from snapcore.basefile import DumpBase
 from snapcore.difference import Difference, DifferenceCount, diff
 from snapcore.dumpfacts import (
     BreakpadAssertion,
@@ -72,6 +73,7 @@ __all__ = [
     "Difference",
     "DifferenceCount",
     "DsoDebug",
+    "DumpBase",
     "DumpException",
     "DumpFile",
     "DumpFormatError",

@@ -147,7 +147,7 @@ def _ended_on_error(job: _Job[Any]) -> Iterator[None]:
         raise
 
 
-def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+def run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
     with _ended_on_error(job):
         while not job.wait(_POLL_SECONDS):
             _tell(job, progress)
@@ -178,7 +178,7 @@ def _run_in_chunks(
     return result
 
 
-def _run_compressed(
+def run_compressed(
     job: _core.DumpJob, put: Callable[[bytes], object], level: int, progress: Progress | None
 ) -> dict[str, Any]:
     with _ended_on_error(job), SeekableWriter(put, level) as writer:
@@ -326,13 +326,13 @@ def capture(
         live_fallback=bool(live_fallback),
         debug_privilege=bool(debug_privilege),
     )
-    return Snapshot(_run(job))
+    return Snapshot(run(job))
 
 
 def capture_for_dump(pid: int, flags: int, *, max_pause: float) -> _core.Snapshot:
     """A clone, and besides what a dump with some flags needs."""
     needed, _ = _core.dump_requirements(flags)
-    return _run(
+    return run(
         _core.CaptureJob(
             pid=pid,
             flags=needed | CaptureFlags.VA_CLONE | CaptureFlags.VA_SPACE,
@@ -362,7 +362,7 @@ def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot
         debug_privilege=False,
         handle_peers=handle_peers,
     )
-    return _run(job)
+    return run(job)
 
 
 def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
@@ -683,26 +683,26 @@ def write_dump(
     if is_writer(target):
         descriptor = descriptor_of(target)
         if used_level is None and descriptor is not None:
-            return _run(start(path=None, descriptor=descriptor), progress)
+            return run(start(path=None, descriptor=descriptor), progress)
     elif used_level is None:
-        return _run(start(path=_file(target), descriptor=None), progress)
+        return run(start(path=_file(target), descriptor=None), progress)
 
-    def run(put: Callable[[bytes], object]) -> dict[str, Any]:
+    def run_job(put: Callable[[bytes], object]) -> dict[str, Any]:
         job = start(path=None, descriptor=None)
         if used_level is None:
             return _run_in_chunks(job, put, progress)
-        return _run_compressed(job, put, used_level, progress)
+        return run_compressed(job, put, used_level, progress)
 
     if not is_writer(target):
         name = _file(target)
         # Made before anything is stopped: a folder that is missing is an error of its own.
         with NewFile(name, overwrite=bool(overwrite)) as file:
-            raw = run(file.write)
+            raw = run_job(file.write)
             raw["path"] = name
             raw["bytes_written"] = file.allocated_size()
     elif descriptor is not None:
-        raw = run(_core.DescriptorStream(descriptor, timeout_ns).write)
+        raw = run_job(_core.DescriptorStream(descriptor, timeout_ns).write)
     else:
-        raw = run(partial(write_all, target))
+        raw = run_job(partial(write_all, target))
     raw["elapsed_ns"] = time.monotonic_ns() - started
     return raw

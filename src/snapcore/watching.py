@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import select
 import threading
 import time
 from dataclasses import dataclass
@@ -27,7 +25,8 @@ from snapcore.errors import ProcessGone, TimedOut
 from snapcore.headroom import headroom
 from snapcore.naming import dump_name, process_name
 from snapcore.native import _core
-from snapcore.snapshot import Diagnostic, process_from
+from snapcore.snapshot import Diagnostic
+from snapcore.watch_base import HELD, Base, DumpedFile, Lifetime, uses_huge_page_pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,13 +40,10 @@ __all__ = ["Watch", "WatchedDump", "watch"]
 _WINDOWS = os.name == "nt"
 _MEMORY_CLONE = 2
 _POLL_SECONDS = 0.1
-_NS = 1_000_000_000
 _MOST_HELD = 1 << 30
 
-# Of this process, for all of its watches: dumps under way, each with a clone of its own, and clones
-# that wait for the next dump.
+# Of this process, for all of its watches: dumps under way, each with a clone of its own.
 _DUMPS = threading.BoundedSemaphore(2)
-_HELD = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,97 +71,6 @@ class WatchedDump(DumpResult):
     base: str | None
     base_bytes: int
     compared_bytes: int
-
-
-class _File:
-    """A dump that this watch wrote."""
-
-    def __init__(self, path: str, base: _File | None) -> None:
-        self.path = path
-        self.base = base
-        self._key = self._look()
-
-    def _look(self) -> tuple[int, int] | None:
-        with contextlib.suppress(OSError):
-            status = os.lstat(self.path)
-            return status.st_dev, status.st_ino
-        return None
-
-    def is_there(self) -> bool:
-        """Whether the name still has that file, and no other."""
-        return self._key is not None and self._look() == self._key
-
-    def delete(self) -> None:
-        if self.is_there():
-            with contextlib.suppress(OSError):
-                Path(self.path).unlink()
-
-
-class _Base:
-    """A whole dump that the next ones are compared with, and maybe the clone that it was made of."""
-
-    def __init__(self, file: _File, native: _core.Snapshot | None) -> None:
-        self.file = file
-        self.native = native
-        self.dumps = 0
-        self._opened = _core.DumpFile(os.fsencode(file.path), strict=False)
-        self.made = self._make()
-
-    def _make(self) -> _core.BaseDump:
-        name = os.fsencode(Path(self.file.path).name)
-        return _core.BaseDump(name, self._opened, self.native)
-
-    def release(self) -> bool:
-        """End the clone; from here on the file is compared with."""
-        if self.native is None:
-            return False
-        self.native.close()
-        self.native = None
-        _HELD.release()
-        self.made = self._make()
-        return True
-
-
-class _Lifetime:
-    """Whether a process still is the one that it was."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._created_at_ns: int | None = None
-        self._descriptor: int | None = None
-        if not _WINDOWS:
-            # Without it the next dump finds out.
-            with contextlib.suppress(OSError):
-                self._descriptor = os.pidfd_open(pid)
-
-    def ended(self) -> bool:
-        if self._descriptor is None:
-            return False
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def check(self, native: _core.Snapshot) -> None:
-        created_at_ns = process_from(native.process()).created_at_ns
-        if self._created_at_ns is None:
-            self._created_at_ns = created_at_ns
-        elif created_at_ns is not None and abs(created_at_ns - self._created_at_ns) >= _NS:
-            message = f"process {self.pid} ended, and its number is another's"
-            raise ProcessGone(message, pid=self.pid)
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def _uses_huge_page_pool(pid: int) -> bool:
-    # What a clone keeps of the pool, the target cannot have when it needs it.
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
-            if line.startswith("HugetlbPages:"):
-                return int(line.split()[1]) > 0
-    return False
 
 
 class Watch:
@@ -217,13 +122,13 @@ class Watch:
         self._number = 0
         self._instant = 0  # the next one
         self._start: float | None = None
-        self._files: list[_File] = []
-        self._base: _Base | None = None
+        self._files: list[DumpedFile] = []
+        self._base: Base | None = None
         self._held_bytes = 0  # found in the clone of the base alone
         self._most_held = 0
         self._looked_at = 0.0
         self._new: list[Diagnostic] = []  # for the next result
-        self._lifetime = _Lifetime(pid)
+        self._lifetime = Lifetime(pid)
         self._program = process_name(pid)
         _, memory = _core.dump_requirements(flags)
         self._partly = memory == _MEMORY_CLONE and not _WINDOWS
@@ -400,7 +305,7 @@ class Watch:
                 "info",
             )
         raw = self._write(path, None)
-        self._files.append(_File(path, None))
+        self._files.append(DumpedFile(path, None))
         return raw
 
     def _dump_partly(self, path: str) -> dict[str, Any]:
@@ -415,7 +320,7 @@ class Watch:
                 identity=os.urandom(16),
                 base=None if base is None else base.made,
             )
-            self._files.append(_File(path, base.file if base and raw["has_base"] else None))
+            self._files.append(DumpedFile(path, base.file if base and raw["has_base"] else None))
             if base is not None and raw["has_base"]:
                 base.dumps += 1
                 self._held_bytes = raw["held_bytes"]
@@ -423,15 +328,17 @@ class Watch:
             else:
                 self._drop_base()
                 kept = self._may_hold()
-                self._base = _Base(self._files[-1], native if kept else None)
+                self._base = Base(self._files[-1], native if kept else None)
         finally:
             if not kept or self._base is None:
                 native.close()
+            if kept and self._base is None:
+                HELD.release()
         return raw
 
     # --- Bases
 
-    def _usable_base(self) -> _Base | None:
+    def _usable_base(self) -> Base | None:
         base = self._base
         if base is None:
             return None
@@ -454,7 +361,7 @@ class Watch:
         self._held_bytes = 0
         if not self._sees_frames or self._max_held == 0:
             return False
-        if _uses_huge_page_pool(self.pid):
+        if uses_huge_page_pool(self.pid):
             self._say(
                 "no_clone_held",
                 "the process has pages of the huge page pool, which is small",
@@ -464,7 +371,7 @@ class Watch:
         room = headroom(self.pid)
         if room is not None and room.is_short:
             return False
-        if not _HELD.acquire(blocking=False):
+        if not HELD.acquire(blocking=False):
             self._say("no_clone_held", "other watches of this process hold clones", "info")
             return False
         if self._max_held is not None:

@@ -30,8 +30,8 @@ std::string quoted(const std::string& name) {
 }  // namespace
 
 std::optional<Identity> read_identity(Source& source) {
-    const auto found = source.head<raw::SNAPCORE_IDENTITY>(raw::SnapcoreIdentity,
-                                                           sizeof(raw::SNAPCORE_IDENTITY));
+    const auto found =
+        source.head<raw::SNAPCORE_IDENTITY>(raw::SnapcoreIdentity, sizeof(raw::SNAPCORE_IDENTITY));
     if (!found) return std::nullopt;
     Identity out;
     std::memcpy(out.data(), found->Bytes, out.size());
@@ -69,9 +69,18 @@ std::vector<Range> base_ranges(Source& source) {
                                         sizeof(raw::SNAPCORE_BASE_RANGE),
                                         "the list of what the dump stands for");
     out.reserve(list.count);
-    source.each<raw::SNAPCORE_BASE_RANGE>(list, [&](const auto& entry) {
-        out.push_back({entry.StartOfRange, entry.Size});
-    });
+    source.each<raw::SNAPCORE_BASE_RANGE>(
+        list, [&](const auto& entry) { out.push_back({entry.StartOfRange, entry.Size}); });
+    std::ranges::sort(out, {}, &Range::address);
+    std::uint64_t last = 0;
+    std::size_t kept = 0;
+    for (const Range& range : out) {
+        const std::uint64_t begin = std::max(last, range.address);
+        if (begin >= range.end()) continue;
+        last = range.end();
+        out[kept++] = {begin, last - begin};
+    }
+    out.resize(kept);
     return out;
 }
 
@@ -86,17 +95,18 @@ std::unique_ptr<DumpFile> find_base(Source& source,
         return nullptr;
     };
     if (!is_plain_name(reference.name)) {
-        return refuse("base_name_refused",
-                      "the base is called " + name + ", which is no name of a file beside the dump");
+        return refuse(
+            "base_name_refused",
+            "the base is called " + name + ", which is no name of a file beside the dump");
     }
     std::unique_ptr<DumpFile> base;
     try {
         base = std::make_unique<DumpFile>(open(reference.name), strict);
     } catch (const Error& error) {
         const bool broken = error.kind() == ErrorKind::kFormat;
-        return refuse(broken ? "base_broken" : "base_missing",
-                      "the base " + name + (broken ? " is broken: " : " cannot be opened: ") +
-                          error.what());
+        return refuse(
+            broken ? "base_broken" : "base_missing",
+            "the base " + name + (broken ? " is broken: " : " cannot be opened: ") + error.what());
     }
     if (base->identity() != reference.identity || base->file_size() != reference.size) {
         return refuse("base_differs", "the file " + name + " is not the base, but another dump");
@@ -109,10 +119,9 @@ std::unique_ptr<DumpFile> find_base(Source& source,
 }
 
 std::shared_ptr<DumpFile> open_dump(const std::string& path, bool strict) {
-    return std::make_shared<DumpFile>(
-        open_dump_input(path), strict, [&](const std::string& name) {
-            return unpacked(open_input_beside(path, name));
-        });
+    return std::make_shared<DumpFile>(open_dump_input(path), strict, [&](const std::string& name) {
+        return unpacked(open_input_beside(path, name));
+    });
 }
 
 }  // namespace snapcore::minidump

@@ -23,7 +23,7 @@ std::optional<BaseReference> read_base_reference(Source& source);
 // Of the dump itself.
 std::optional<Identity> read_identity(Source& source);
 
-// All memory that such a dump stands for, in the order of the file.
+// All memory that such a dump stands for; ascending, not overlapping.
 std::vector<Range> base_ranges(Source& source);
 
 // The base's file by its name, which has no folder and no other path in it. Throws

@@ -15,7 +15,8 @@ DumpFile::DumpFile(std::unique_ptr<InputFile> file, bool strict, const OpenBase&
       system_(read_system(source_)),
       identity_(read_identity(source_)),
       base_reference_(read_base_reference(source_)) {
-    if (base_reference_ && open_base) base_ = find_base(source_, *base_reference_, open_base, strict);
+    if (base_reference_ && open_base)
+        base_ = find_base(source_, *base_reference_, open_base, strict);
 }
 
 const ProcessInfo& DumpFile::process() const {
@@ -65,6 +66,11 @@ const MemoryIndex& DumpFile::memory() {
 const std::vector<FileRange>& DumpFile::memory_ranges() {
     const std::lock_guard lock(mutex_);
     return memory().ranges();
+}
+
+std::vector<Range> DumpFile::stands_for() {
+    const std::lock_guard lock(mutex_);
+    return base_ranges(source_);
 }
 
 std::size_t DumpFile::read(std::uint64_t address, std::span<std::byte> out) {

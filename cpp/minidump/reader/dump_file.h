@@ -50,6 +50,12 @@ public:
     const std::optional<Identity>& identity() const { return identity_; }
     const std::optional<BaseReference>& base_reference() const { return base_reference_; }
     const DumpFile* base() const { return base_.get(); }
+    // All memory that a dump with a base stands for; ascending, not overlapping.
+    std::vector<Range> stands_for();
+    // Bytes of the file itself, as many as there are.
+    std::vector<std::byte> raw_bytes(std::uint64_t offset, std::uint64_t size) const {
+        return source_.input.block(offset, size);
+    }
     std::uint64_t file_size() const { return source_.input.size(); }  // of the minidump
     bool is_packed() const { return source_.input.is_packed(); }
     std::uint64_t flags() const { return source_.directory.header().Flags; }

@@ -151,9 +151,7 @@ void MemoryIndex::settle(Findings& findings) {
 }
 
 void MemoryIndex::add_base(Source& source) {
-    std::vector<Range> whole = base_ranges(source);
     const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
-    std::sort(whole.begin(), whole.end(), by_address);
     const std::vector<FileRange>& theirs = base_.memory->ranges();
     std::vector<FileRange> out;
     std::uint64_t lacking = 0;
@@ -174,9 +172,8 @@ void MemoryIndex::add_base(Source& source) {
         }
     };
     std::size_t own = 0;
-    std::uint64_t at = 0;  // everything below has been looked at
-    for (const Range& range : whole) {
-        at = std::max(at, range.address);
+    for (const Range& range : base_ranges(source)) {
+        std::uint64_t at = range.address;
         while (at < range.end()) {
             while (own < ranges_.size() && ranges_[own].end() <= at) ++own;
             const bool any = own < ranges_.size() && ranges_[own].address < range.end();
