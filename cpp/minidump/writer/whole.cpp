@@ -43,6 +43,7 @@ public:
           layout_(contents_) {
         constexpr std::size_t kHeader = sizeof(raw::MINIDUMP_HEADER);
         if (tables_.size() < kHeader) refuse("the file has no tables");
+        must_be_complete(file);
         metadata_.append(std::span(tables_).subspan(kHeader));
         std::vector<std::uint32_t> types;
         for (const StreamEntry& stream : file.streams()) {
@@ -76,6 +77,21 @@ private:
         const std::uint64_t end = take<raw::MINIDUMP_MEMORY64_LIST>(*list).BaseRva;
         if (end > std::min(file.file_size(), kMostTables)) refuse("its tables have no end");
         return end;
+    }
+
+    // What neither file holds would be zeros that the process never had, and of any size.
+    void must_be_complete(DumpFile& file) const {
+        std::uint64_t wanted = 0, there = 0;
+        for (const minidump::MemoryRange& memory : contents_.memory) {
+            const auto sum = checked_add(wanted, memory.range.size);
+            if (!sum) refuse("the dump stands for more memory than there are addresses");
+            wanted = *sum;
+        }
+        for (const FileRange& range : file.memory_ranges()) there += range.present;
+        if (there < wanted) {
+            refuse(std::to_string(wanted - there) +
+                   " bytes of the dump are neither in it nor in its base");
+        }
     }
 
     // Calls receive(where the offset of its memory stands, stack) for each thread.
