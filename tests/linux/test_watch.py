@@ -222,6 +222,7 @@ def test_execve_in_between(target, options, tmp_path):
         )
         target.process.stdin.flush()
         assert target.process.stdout.readline() == "anew\n"
+        target.rest()
         # Not even half of it is as before, whatever else is.
         is_whole(next(watch).path, target)
         is_whole(next(watch).path, target)
@@ -493,12 +494,12 @@ def _collect(target: Changing) -> None:
 def pair(target, tmp_path):
     """A base and a dump that needs it."""
     folder = tmp_path / "pair"
-    target.do("at = small(500, 1)")
+    at = target.do("at = small(500, 1); answer = at")
     with snapcore.watch(target.pid, folder, every=SHORT) as watch:
         base = next(watch)
         target.do("put(at + 4096 * 9, 12)")
         later = next(watch)
-    return Path(base.path), Path(later.path), target.do("answer = at")
+    return Path(base.path), Path(later.path), at
 
 
 def opened_as_part(path: Path, code: str, at: int) -> str:
@@ -651,10 +652,18 @@ def test_save_is_read_by_others(pair, target, tmp_path, quiet_parser):
     path = tmp_path / "whole.dmp"
     with snapcore.open(later) as dump:
         dump.save(path)
-    reader = minidump.minidumpfile.MinidumpFile.parse(str(path)).get_reader()
+    file = minidump.minidumpfile.MinidumpFile.parse(str(path))
+    reader = file.get_reader()
     assert reader.read(at, 500 * PAGE) == target.memory(at, 500 * PAGE)
-    stack = snapcore.open(path).threads()["stack_pointer"][0]
-    assert reader.read(int(stack), 64) == target.memory(int(stack), 64)
+    stack = int(snapcore.open(path).threads()["stack_pointer"][0])
+    assert reader.read(stack, 64) == target.memory(stack, 64)
+    file.file_handle.close()
+    # Its first thread points to the same stack.
+    thread = file.threads.threads[0]
+    data = path.read_bytes()[thread.Stack.MemoryLocation.Rva :][
+        : thread.Stack.MemoryLocation.DataSize
+    ]
+    assert data == target.memory(thread.Stack.StartOfMemoryRange, len(data))
 
 
 def test_what_is_whole_is_saved_as_it_is(pair, tmp_path):

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linux_support import is_untouched
+from support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import snapcore
 
@@ -21,6 +22,8 @@ PAGE = 4096
 # Runs each line that it gets and answers with the value of `answer`.
 _PROGRAM = """
 import ctypes, mmap, os, signal, sys
+# The kernel writes the number of the processor into the memory of a thread that goes to another.
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mmap.restype = LIBC.mremap.restype = ctypes.c_void_p
 PRIVATE, SHARED, ANONYMOUS, FIXED = 2, 1, 32, 16
@@ -78,6 +81,7 @@ class Changing:
         )
         self.pid = self.process.pid
         assert self._answer() == "ready"
+        self.rest()
 
     def _answer(self) -> str:
         assert self.process.stdout is not None
@@ -90,7 +94,13 @@ class Changing:
         self.process.stdin.write(code + "\n")
         self.process.stdin.flush()
         said = self._answer()
+        self.rest()
         return 0 if said == "None" else int(said)
+
+    def rest(self) -> None:
+        """Wait until it waits for the next line, and so changes nothing any more."""
+        call = Path(f"/proc/{self.pid}/syscall")
+        wait_until(lambda: call.read_text().startswith("0 0x0 "))
 
     def memory(self, address: int, size: int) -> bytes:
         with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as file:

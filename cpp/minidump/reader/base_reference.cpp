@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "minidump/reader/dump_file.h"
 #include "minidump/reader/zstd_input.h"
 
@@ -22,9 +23,9 @@ bool is_plain_name(const std::string& name) {
 
 // Of a text that somebody else chose, what may be shown.
 std::string quoted(const std::string& name) {
-    std::string out = "'";
-    for (const char c : name) out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-    return out + "'";
+    std::string out = escaped_utf8(name);
+    std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
+    return "'" + out + "'";
 }
 
 }  // namespace
@@ -91,7 +92,7 @@ std::unique_ptr<DumpFile> find_base(Source& source,
     const std::string name = quoted(reference.name);
     const std::string only = "; only what has changed since then can be read";
     const auto refuse = [&](const char* code, const std::string& what) {
-        source.findings.add(code, what + only, raw::SnapcoreBase);
+        source.findings.add(code, escaped_utf8(what) + only, raw::SnapcoreBase);
         return nullptr;
     };
     if (!is_plain_name(reference.name)) {
