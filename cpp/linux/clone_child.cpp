@@ -144,7 +144,7 @@ void warn(Diagnostics& diagnostics, const char* code, const std::string& message
 
 }  // namespace
 
-void CloneChild::make(StoppedProcess& target,
+void CloneChild::make(const StoppedThreads& target,
                       Injection& injection,
                       const std::function<void()>& meanwhile,
                       const std::function<void()>& overdue,
@@ -267,7 +267,7 @@ void reap_clone(std::uint32_t pid,
             const Status status = parse_status(try_read_text(process_directory, "status"));
             const std::vector<pid_t> candidates = threads_by_disturbance(process_directory);
             for (const pid_t tid : candidates) {
-                StoppedProcess target(
+                StoppedThreads target(
                     pid, process_directory, monotonic_ns() + kReapPauseNs, watchdog);
                 try {
                     if (!target.stop_one(tid)) continue;

@@ -19,7 +19,7 @@ public:
 
     // Makes it in the stop and brings the injecting thread back. Throws Unsupported with the reason
     // where it can't be had.
-    void make(StoppedProcess& target,
+    void make(const StoppedThreads& target,
               Injection& injection,
               const std::function<void()>& meanwhile,
               const std::function<void()>& overdue,

@@ -50,20 +50,34 @@ bool will_restart(std::int64_t value) {
     return value <= -512 && value >= -516;
 }
 
+using Candidate = std::pair<int, const StoppedThread*>;  // and its rank
+
+// Best first.
+std::vector<Candidate> candidates(const StoppedThreads& target) {
+    std::vector<Candidate> out;
+    for (const StoppedThread& thread : target.threads()) {
+        if (thread.signals_pending) continue;
+        if (const auto rank = injection_rank(thread.restored)) out.emplace_back(*rank, &thread);
+    }
+    std::stable_sort(
+        out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    return out;
+}
+
 }  // namespace
 
-Injection::Injection(StoppedProcess& target,
+std::optional<int> best_injection_rank(const StoppedThreads& target) {
+    const std::vector<Candidate> order = candidates(target);
+    if (order.empty()) return std::nullopt;
+    return order.front().first;
+}
+
+Injection::Injection(const StoppedThreads& target,
                      const Gadgets& gadgets,
                      int memory,
                      bool suspend_seccomp)
     : target_(target) {
-    std::vector<std::pair<int, const StoppedThread*>> order;
-    for (const StoppedThread& thread : target.threads()) {
-        if (thread.signals_pending) continue;
-        if (const auto rank = injection_rank(thread.restored)) order.emplace_back(*rank, &thread);
-    }
-    std::stable_sort(
-        order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    const std::vector<Candidate> order = candidates(target);
     if (order.empty()) {
         throw Error::unsupported("PTRACE_SETREGSET",
                                  "no thread of the target can make the clone call (a 32-bit "

@@ -20,7 +20,7 @@
 
 #include "base/diagnostics.h"
 #include "linux/gadgets.h"
-#include "linux/stopped_process.h"
+#include "linux/stopped_threads.h"
 
 namespace snapcore::linux_os {
 
@@ -31,11 +31,17 @@ struct InjectedResult {
 
 // Chooses the thread and makes one call in it; put_back() or the destructor restores it, after
 // which it is an ordinary stopped thread again.
+// Of the thread that takes a call best, 0 the best of all; nullopt where none can.
+std::optional<int> best_injection_rank(const StoppedThreads& target);
+
 class Injection {
 public:
     // `suspend_seccomp`: ask the kernel to leave the target's filter out (needs CAP_SYS_ADMIN).
     // Throws Unsupported where no thread can do it.
-    Injection(StoppedProcess& target, const Gadgets& gadgets, int memory, bool suspend_seccomp);
+    Injection(const StoppedThreads& target,
+              const Gadgets& gadgets,
+              int memory,
+              bool suspend_seccomp);
     ~Injection();
     Injection(const Injection&) = delete;
     Injection& operator=(const Injection&) = delete;
@@ -61,7 +67,7 @@ private:
                          const std::function<void()>& overdue);
     void to_event_stop();
 
-    StoppedProcess& target_;
+    const StoppedThreads& target_;
     std::optional<StoppedThread> thread_;  // a copy: the target may let the others go meanwhile
     ThreadRegisters saved_;
     std::uint64_t saved_mask_ = 0;

@@ -130,6 +130,15 @@ void LinuxSnapshot::trace(Control& control) {
     diagnostics_ = std::move(record.diagnostics);
     maps_text_ = std::move(record.maps);
     copied_ = std::move(record.copied);
+    if (pause_ns_ > options_.max_pause_ns) {
+        note(Severity::kWarning,
+             "pause_exceeded",
+             "the target stood still for " + std::to_string(pause_ns_ / 1'000'000) +
+                 " ms, longer than max_pause: all was done when the time was up, but letting go "
+                 "took "
+                 "longer; the machine is busy",
+             static_cast<std::uint64_t>(pause_ns_));
+    }
 
     // Soonest first: a thread may end at any moment now.
     read_threads(record);

@@ -95,7 +95,13 @@ bool has_ended(pid_t tid) {
 bool Tracee::is_traced_here() const {
     const Status status = parse_status(
         try_read_text(AT_FDCWD, ("/proc/" + std::to_string(tid_) + "/status").c_str()));
-    return status.tracer_pid == static_cast<std::uint32_t>(::gettid());
+    if (status.tracer_pid == static_cast<std::uint32_t>(::gettid())) return true;
+    // By another thread of this process.
+    return status.tracer_pid > 0 &&
+           ::faccessat(AT_FDCWD,
+                       ("/proc/self/task/" + std::to_string(status.tracer_pid)).c_str(),
+                       F_OK,
+                       0) == 0;
 }
 
 void Tracee::must(long result, std::string_view call) const {

@@ -63,8 +63,8 @@ public:
     void set_signal_mask(std::uint64_t mask) const;
     std::vector<std::byte> extended_state() const;  // empty where the processor has none
     std::array<std::uint64_t, 8> debug_registers() const;
-    // False where another thread has its number now: one that called execve, which takes the place
-    // of a leader together with its number, but not its tracer.
+    // By this process. False where another thread has its number now: one that called execve, which
+    // takes the place of a leader together with its number, but not its tracer.
     bool is_traced_here() const;
     // Inside a restartable sequence (rseq), or registered to be in one.
     bool in_restartable_sequence() const;

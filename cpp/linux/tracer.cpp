@@ -8,8 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -23,6 +27,7 @@
 #include "linux/procmap.h"
 #include "linux/regions.h"
 #include "linux/remote_memory.h"
+#include "linux/second_thread.h"
 #include "linux/stopped_process.h"
 #include "linux/tracer_protocol.h"
 
@@ -32,12 +37,26 @@ namespace {
 constexpr std::size_t kMostDescriptorsInStop = 256;
 constexpr std::uint64_t kPage = 4096;
 constexpr int kGadgetAttempts = 3;
+// Threads of the target from which on two of ours stop them sooner than one does.
+constexpr std::uint32_t kManyThreads = 32;
+constexpr std::int64_t kReleaseNs = 1'000'000'000;  // for what no kernel makes wait
 // The tracer itself keeps the deadline wherever it can.
 constexpr std::int64_t kWatchdogMarginNs = 250'000'000;
 
 UniqueDescriptor open_at(int directory, const char* name) {
     return UniqueDescriptor(::openat(directory, name, O_RDONLY | O_CLOEXEC));
 }
+
+class AtEnd {
+public:
+    explicit AtEnd(std::function<void()> work) : work_(std::move(work)) {}
+    ~AtEnd() { work_(); }
+    AtEnd(const AtEnd&) = delete;
+    AtEnd& operator=(const AtEnd&) = delete;
+
+private:
+    std::function<void()> work_;
+};
 
 class TargetMemory final : public minidump::MemoryReader {
 public:
@@ -95,10 +114,15 @@ private:
     bool needs(std::uint32_t bit) const { return (request_.needs & bit) != 0; }
     void refuse_seccomp(const Status& status);
     void refuse_userfaultfd();
+    void start_second_thread();
     void clone(StoppedProcess& target);
-    void sample(const StoppedThread& thread);
-    // All but `sampled`, and the descriptors.
-    void sample_rest(StoppedProcess& target, pid_t sampled);
+    // On the thread of the tracer that has these, the other one letting go of its own meanwhile.
+    void clone_by(StoppedThreads& threads, Event& cloned, Event& others_released);
+    ThreadSample sample(const StoppedThread& thread) const;
+    void sample_all(StoppedProcess& target);
+    void list_handles();
+    // Calls `work` on the thread of the tracer that traces the clone.
+    void for_clone(const std::function<void()>& work);
     void copy_parts();
     void copy_shared(std::uint64_t budget);
     void phase(const char* name);
@@ -114,7 +138,9 @@ private:
     std::int64_t started_ns_ = 0;
     std::int64_t phase_ns_ = 0;
     CaptureRecord record_;
+    std::unique_ptr<SecondThread> second_;  // where the target has many threads
     CloneChild clone_;
+    bool clone_is_of_second_ = false;
     std::unique_ptr<StoppedProcess> target_;  // while it is held
     std::int64_t pause_ns_ = 0;
 };
@@ -186,18 +212,19 @@ void Tracer::capture() {
         refuse_userfaultfd();
     }
 
+    start_second_thread();
     started_ns_ = phase_ns_ = monotonic_ns();
     watchdog_.set_limit(hold_deadline_ns() + kWatchdogMarginNs);
-    auto target =
-        std::make_unique<StoppedProcess>(request_.pid, directory, hold_deadline_ns(), watchdog_);
+    auto target = std::make_unique<StoppedProcess>(
+        request_.pid, directory, hold_deadline_ns(), watchdog_, second_.get());
     target->stop_all();
     record_.captured_at_ns = wall_clock_ns();
     phase("stop");
-    record_.threads.reserve(target->threads().size());
+    record_.threads.reserve(target->size());
     if (needs(need::kClone)) {
         clone(*target);
     } else {
-        sample_rest(*target, 0);
+        sample_all(*target);
         phase("registers");
     }
     if (needs(need::kParts)) {
@@ -230,22 +257,64 @@ void Tracer::capture() {
     record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
 }
 
-void Tracer::clone(StoppedProcess& target) {
-    bool overdue = false;
-    Injection injection(target, gadgets_, memory_.get(), suspend_seccomp_);
-    // Its registers are about to be exchanged; the others' are read while the kernel copies.
-    for (const StoppedThread& thread : target.threads()) {
-        if (thread.tracee.tid() == injection.tid()) sample(thread);
+void Tracer::start_second_thread() {
+    const Status status = parse_status(try_read_text(directory_.get(), "status"));
+    if (status.threads < kManyThreads) return;
+    try {
+        second_ = std::make_unique<SecondThread>();
+    } catch (const std::system_error&) {
+        // At the limit of processes: one thread does it as well.
     }
+}
+
+void Tracer::for_clone(const std::function<void()>& work) {
+    if (!clone_is_of_second_) return work();
+    second_->start(work);
+    second_->wait();
+}
+
+void Tracer::clone(StoppedProcess& target) {
+    const StoppedThreads& injecting = target.best_to_inject();
+    clone_is_of_second_ = target.is_of_second(injecting);
+    Event cloned, others_released;
+    if (second_ == nullptr) others_released.set();
+    std::vector<ThreadSample> others;
+    target.each_share([&](StoppedThreads& threads) {
+        const bool injects = &threads == &injecting;
+        const AtEnd tell([&] { (injects ? cloned : others_released).set(); });
+        if (injects) return clone_by(threads, cloned, others_released);
+        for (const StoppedThread& thread : threads.threads()) others.push_back(sample(thread));
+        cloned.wait_until(threads.deadline_ns());
+        threads.release();
+    });
+    record_.threads.insert(record_.threads.end(),
+                           std::make_move_iterator(others.begin()),
+                           std::make_move_iterator(others.end()));
+}
+
+void Tracer::clone_by(StoppedThreads& threads, Event& cloned, Event& others_released) {
+    bool overdue = false;
+    Injection injection(threads, gadgets_, memory_.get(), suspend_seccomp_);
+    const auto sample_where = [&](bool is_injecting) {
+        for (const StoppedThread& thread : threads.threads()) {
+            if ((thread.tracee.tid() == injection.tid()) != is_injecting) continue;
+            record_.threads.push_back(sample(thread));
+        }
+    };
+    // Its registers are about to be exchanged; the others' are read while the kernel copies.
+    sample_where(true);
     if (request_.shared_budget_bytes > 0) copy_shared(request_.shared_budget_bytes);
     phase("prepare");
     clone_.make(
-        target,
+        threads,
         injection,
-        [&] { sample_rest(target, injection.tid()); },
+        [&] {
+            sample_where(false);
+            list_handles();
+        },
         [&] {
             overdue = true;
-            target.release(injection.tid());
+            threads.release(injection.tid());
             watchdog_.set_limit(0);  // the call itself cannot be abandoned
         },
         suspend_seccomp_);
@@ -261,7 +330,9 @@ void Tracer::clone(StoppedProcess& target) {
     }
     record_.clone = clone_.pid();
     record_.clone_in_target = clone_.pid_in_target();
-    target.release();
+    cloned.set();
+    threads.release();
+    others_released.wait_until(monotonic_ns() + kReleaseNs);
     released();
     phase("release");
     record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
@@ -269,28 +340,36 @@ void Tracer::clone(StoppedProcess& target) {
         injection, gadgets_.call != 0 ? gadgets_.call : gadgets_.plain_call, record_.diagnostics);
 }
 
-void Tracer::sample(const StoppedThread& thread) {
+ThreadSample Tracer::sample(const StoppedThread& thread) const {
     ThreadSample out;
     out.tid = static_cast<std::uint32_t>(thread.tracee.tid());
     out.registers.general = thread.found;
     if (needs(need::kExtendedState)) out.registers.xsave = thread.tracee.extended_state();
     if (needs(need::kDebugRegisters)) out.registers.debug = thread.tracee.debug_registers();
-    record_.threads.push_back(std::move(out));
+    return out;
 }
 
-void Tracer::sample_rest(StoppedProcess& target, pid_t sampled) {
-    for (const StoppedThread& thread : target.threads()) {
-        if (thread.tracee.tid() != sampled) sample(thread);
-    }
-    if (needs(need::kHandles)) {
-        try {
-            record_.descriptors = list_descriptors(
-                directory_.get(), kMostDescriptorsInStop, &record_.descriptors_complete);
-        } catch (const Error&) {
-            // The target's thread is in the middle of its call: the client finds the reason
-            // afterwards.
-            record_.descriptors_complete = false;
-        }
+void Tracer::sample_all(StoppedProcess& target) {
+    std::vector<ThreadSample> of_second;
+    target.each_share([&](StoppedThreads& threads) {
+        std::vector<ThreadSample>& out = target.is_of_second(threads) ? of_second : record_.threads;
+        for (const StoppedThread& thread : threads.threads()) out.push_back(sample(thread));
+    });
+    record_.threads.insert(record_.threads.end(),
+                           std::make_move_iterator(of_second.begin()),
+                           std::make_move_iterator(of_second.end()));
+    list_handles();
+}
+
+void Tracer::list_handles() {
+    if (!needs(need::kHandles)) return;
+    try {
+        record_.descriptors = list_descriptors(
+            directory_.get(), kMostDescriptorsInStop, &record_.descriptors_complete);
+    } catch (const Error&) {
+        // The target's thread is in the middle of its call: the client finds the reason
+        // afterwards.
+        record_.descriptors_complete = false;
     }
 }
 
@@ -364,7 +443,7 @@ void Tracer::finish(ReleaseRecord& release) noexcept {
     if (target_ != nullptr) let_go();
     release.pause_ns = pause_ns_;
     if (clone_.pid() == 0) return;
-    clone_.kill();
+    for_clone([this] { clone_.kill(); });
     reap_clone(request_.pid,
                directory_.get(),
                clone_.pid(),

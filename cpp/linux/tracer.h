@@ -28,8 +28,8 @@
 namespace snapcore::linux_os {
 
 // Serves one request on a SOCK_SEQPACKET socket and returns when it is released or the other side
-// has gone. Everything that ptrace needs happens on the calling thread. `client` is a pidfd of the
-// process to outlive by nothing, or -1.
+// has gone. The calling thread traces, and where the target has many threads a second one as well.
+// `client` is a pidfd of the process to outlive by nothing, or -1.
 void serve_tracer(int socket, int client) noexcept;
 
 }  // namespace snapcore::linux_os

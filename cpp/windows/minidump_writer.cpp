@@ -235,6 +235,8 @@ DumpReport write_dump(const DumpSource& source,
         }
         if (attempt.done) {
             report.stats = check(file, source.pid);
+            // The size was a guess: some memory cannot be read.
+            control.total_bytes = control.done_bytes.load();
             if (tries > 1) {
                 report.diagnostics.push_back({Severity::kInfo,
                                               "dump_retried",

@@ -80,7 +80,13 @@ def is_unharmed(target) -> None:
 @pytest.mark.parametrize(
     ("program", "arguments"),
     # Tiles: extended state that a thread has only when it asked for it; without AMX as the first.
-    [("sleepers", []), ("sleepers_static", []), ("sleepers", ["tiles"])],
+    # A crowd: two threads trace.
+    [
+        ("sleepers", []),
+        ("sleepers_static", []),
+        ("sleepers", ["tiles"]),
+        ("sleepers", ["crowd"]),
+    ],
 )
 def test_200_kills_of_the_tracer(start, request, tmp_path, monkeypatch, program, arguments):
     request.node.may_leave_zombie = True

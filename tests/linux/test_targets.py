@@ -512,7 +512,7 @@ def test_no_clone_is_left_in_a_process_that_forks(start, placement):
     target.end()
 
 
-@pytest.mark.parametrize("kind", ["execs", "execs_threaded"])
+@pytest.mark.parametrize("kind", ["execs", "execs_threaded", "execs_crowd"])
 def test_execve_without_end(start, placement, kind, tmp_path):
     lives = tmp_path / "lives"
     target = start("kinds", kind, lives)
@@ -708,6 +708,26 @@ def test_io_uring(start, placement, way, kind, worker, tmp_path):
 def test_1000_threads(start, placement, way, tmp_path):
     target = start("kinds", "crowd", 1000, 0)
     assert way(target.pid, tmp_path).threads == 1001
+    assert target.ask("alive") == {"done": "alive"}
+
+
+def test_a_pause_beyond_max_pause_is_told(start, placement):
+    target = start("kinds", "crowd", 500, 0)
+    flags = CaptureFlags.THREADS | CaptureFlags.THREAD_CONTEXT
+    with snapcore.capture(target.pid, flags) as snap:
+        usual_ns = snap.pause_ns
+    told = 0
+    # From limits that the stop alone overruns to those that even letting go keeps.
+    for percent in range(20, 200, 4):
+        limit_ns = usual_ns * percent // 100
+        try:
+            with snapcore.capture(target.pid, flags, max_pause=limit_ns / 1e9) as snap:
+                codes = [d.code for d in snap.diagnostics]
+                assert ("pause_exceeded" in codes) == (snap.pause_ns > limit_ns)
+                told += "pause_exceeded" in codes
+        except snapcore.TimedOut:
+            pass
+    assert told
     assert target.ask("alive") == {"done": "alive"}
 
 

@@ -345,6 +345,7 @@ int main(int argc, char** argv) {
         {"threads", create_threads_without_end},
         {"execs", [] { exec_without_end(0); }},
         {"execs_threaded", [] { exec_without_end(8); }},
+        {"execs_crowd", [] { exec_without_end(60); }},
     };
     const auto kind = kinds.find(argc > 1 ? argv[1] : "");
     if (kind == kinds.end()) return 2;

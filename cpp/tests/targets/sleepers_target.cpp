@@ -30,6 +30,7 @@ std::atomic<std::uint64_t> counter{0}, rounds{0}, violations{0}, interrupted{0},
 std::atomic<bool> disorder{false};
 std::atomic<int> counter_tid{0};
 bool with_tiles = false;
+int crowd = 0;
 std::mutex report_mutex;
 std::string report;
 
@@ -161,6 +162,15 @@ void start() {
         forever("sigwaitinfo",
                 [set] { return syscall(SYS_rt_sigtimedwait, &set, nullptr, nullptr, 8); });
     }).detach();
+    // Enough for two threads of a tracer; the counter is of the second one's half.
+    for (int i = 0; i < crowd; ++i) {
+        std::thread([] {
+            forever("read of a crowd", [] {
+                char c;
+                return read(ends[0], &c, 1);
+            });
+        }).detach();
+    }
     std::thread([] {
         name("counter");
         // In user code, so it is the thread that a tracer would have make calls, and the only one
@@ -274,7 +284,9 @@ void check() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    with_tiles = argc > 2 && std::string_view(argv[2]) == "tiles" && target::ask_for_tiles();
+    const std::string_view option = argc > 2 ? argv[2] : "";
+    with_tiles = option == "tiles" && target::ask_for_tiles();
+    if (option == "crowd") crowd = 60;
     lock_path = std::string(argc > 1 ? argv[1] : "/tmp") + "/sleepers.lock";
     // Of the threads only this one takes signals, so that no sleeper is woken by one that it should
     // see.
