@@ -213,6 +213,24 @@ def test_files_that_change_behind_their_mapping(target, options, tmp_path):
         is_whole(next(watch).path, target)
 
 
+@pytest.mark.parametrize("kind", ["dontfork", "wipeonfork", "shared", "memfd", "hugetlb"])
+def test_memory_that_a_clone_lacks(request, start, kind, options, tmp_path):
+    if kind == "hugetlb":
+        request.getfixturevalue("huge_pages")
+    target = start("kinds", kind)
+    at, size = target.facts["memory"], target.facts["size"]
+    value = 0x11
+    with snapcore.watch(target.pid, tmp_path, **options) as watch:
+        for later in (0x11, 0x22, 0x22, 0x11):
+            result = next(watch)
+            with snapcore.open(result.path, strict=True) as dump:
+                assert dump.read(at, size) == bytes([value]) * size
+            target.ask(f"fill {later}")
+            value = later
+        if kind == "hugetlb":
+            assert children(target.pid) == []
+
+
 def test_execve_in_between(target, options, tmp_path):
     target.do("big = small(500, 1)")
     with snapcore.watch(target.pid, tmp_path, count=3, **options) as watch:

@@ -222,6 +222,15 @@ def linux_checks(facts: Mapping[str, str], uid: int) -> Iterator[Check]:
         ),
         "; ".join(f"{_FEATURES[key][0]}: {_FEATURES[key][1]}" for key in missing),
     )
+    sees = facts["page_frames"] == "yes"
+    yield Check(
+        "page frames",
+        _OK if sees else _NOTE,
+        "seen" if sees else "not seen",
+        ""
+        if sees
+        else "watch reads all memory to see what has changed; with CAP_SYS_ADMIN it would not",
+    )
     held = [name for bit, name in _CAPABILITIES.items() if effective >> bit & 1]
     own_alone = "" if capable else "processes of other users need root or CAP_SYS_PTRACE"
     yield Check("user", _OK if capable else _NOTE, f"{uid}", own_alone)

@@ -22,6 +22,7 @@ from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.streams import complain, flush, warn, write
 from snapcore.cli.target import find_process
 from snapcore.display.text import human_size, printable
+from snapcore.display.values import parse_size
 
 if TYPE_CHECKING:
     import argparse
@@ -106,9 +107,9 @@ class WatchCommand:
         )
         parser.add_argument(
             "--max-held",
-            metavar="BYTES",
-            type=int,
-            help="what the clone of the base may hold alone, 0 for none (default: a quarter of the "
+            metavar="SIZE",
+            type=parse_size,
+            help="what the clone of the base may hold alone, 512M, 0 for none (default: a quarter of the "
             "memory that is available)",
         )
         add_preset_flags(parser)
