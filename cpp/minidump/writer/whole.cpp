@@ -11,6 +11,7 @@
 #include "minidump/writer/memory_layout.h"
 #include "minidump/writer/metadata.h"
 #include "minidump/writer/streams.h"
+#include "snapshot/policy.h"
 
 namespace snapcore::minidump {
 namespace {
@@ -43,7 +44,6 @@ public:
           layout_(contents_) {
         constexpr std::size_t kHeader = sizeof(raw::MINIDUMP_HEADER);
         if (tables_.size() < kHeader) refuse("the file has no tables");
-        must_be_complete(file);
         metadata_.append(std::span(tables_).subspan(kHeader));
         std::vector<std::uint32_t> types;
         for (const StreamEntry& stream : file.streams()) {
@@ -80,10 +80,14 @@ private:
     }
 
     // What neither file holds would be zeros that the process never had, and of any size.
-    void must_be_complete(DumpFile& file) const {
+    static void must_be_complete(DumpFile& file) {
+        // Its ranges may be the same bytes of the file any number of times.
+        if (file.stream(raw::MemoryListStream) || file.base()->stream(raw::MemoryListStream)) {
+            refuse("the dump or its base has a MemoryList");
+        }
         std::uint64_t wanted = 0, there = 0;
-        for (const minidump::MemoryRange& memory : contents_.memory) {
-            const auto sum = checked_add(wanted, memory.range.size);
+        for (const Range& range : file.stands_for()) {
+            const auto sum = checked_add(wanted, range.size);
             if (!sum) refuse("the dump stands for more memory than there are addresses");
             wanted = *sum;
         }
@@ -117,8 +121,10 @@ private:
     }
 
     Contents contents_of(DumpFile& file) const {
+        must_be_complete(file);
         Contents out;
         out.flags = file.flags();
+        if (!holds_whole_mappings(out.flags)) refuse("its flags are those of a dump of stacks");
         for (const Range& range : file.stands_for()) out.memory.push_back({range, true});
         each_stack(file,
                    [&](std::size_t, const Range& stack) { out.stacks.push_back({0, stack}); });
