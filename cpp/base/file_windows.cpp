@@ -146,7 +146,7 @@ void refuse_link(const std::string& path) {
     if (::GetFileInformationByHandleEx(file.get(), FileAttributeTagInfo, &tag, sizeof tag) &&
         (tag.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0 &&
         IsReparseTagNameSurrogate(tag.ReparseTag)) {
-        throw Error::file_win32(ERROR_STOPPED_ON_SYMLINK, "CreateFile", path);
+        throw Error::file_win32(ERROR_CANT_ACCESS_FILE, "CreateFile", path);
     }
 }
 
