@@ -11,10 +11,10 @@ from pathlib import Path
 
 from snapcore.errors import ProcessGone
 from snapcore.native import _core
-from snapcore.snapshot import process_from
 
 __all__ = ["HELD", "Base", "DumpedFile", "Lifetime", "uses_huge_page_pool"]
 
+_SECOND_NS = 1_000_000_000
 # Clones that wait for the next dump, of all watches of this process.
 HELD = threading.BoundedSemaphore(2)
 
@@ -87,13 +87,11 @@ class Lifetime:
         poll.register(self._descriptor, select.POLLIN)
         return bool(poll.poll(0))
 
-    def check(self, native: _core.Snapshot) -> None:
-        created_at_ns = process_from(native.process()).created_at_ns
+    def check(self, created_at_ns: int | None) -> None:
+        """Tell it when the process that has the number now was created; ProcessGone if later."""
         if self._created_at_ns is None:
             self._created_at_ns = created_at_ns
-        elif (
-            created_at_ns is not None and abs(created_at_ns - self._created_at_ns) >= 1_000_000_000
-        ):
+        elif created_at_ns is not None and abs(created_at_ns - self._created_at_ns) >= _SECOND_NS:
             message = f"process {self.pid} ended, and its number is another's"
             raise ProcessGone(message, pid=self.pid)
 

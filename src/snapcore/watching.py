@@ -17,15 +17,17 @@ from snapcore.dumping import (
     compression_level,
     dump_flags,
     facts_of,
+    look,
     nanoseconds,
     whole_number,
     write_dump,
 )
 from snapcore.errors import ProcessGone, TimedOut
+from snapcore.flags import CaptureFlags
 from snapcore.headroom import headroom
 from snapcore.naming import dump_name, process_name
 from snapcore.native import _core
-from snapcore.snapshot import Diagnostic
+from snapcore.snapshot import Diagnostic, process_from
 from snapcore.watch_base import HELD, Base, DumpedFile, Lifetime, uses_huge_page_pool
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ _WINDOWS = os.name == "nt"
 _MEMORY_CLONE = 2
 _POLL_SECONDS = 0.1
 _MOST_HELD = 1 << 30
+_MOST_DIAGNOSTICS = 1000
 
 # Of this process, for all of its watches: dumps under way, each with a clone of its own.
 _DUMPS = threading.BoundedSemaphore(2)
@@ -118,7 +121,6 @@ class Watch:
         self._options = options
         self._owner = os.getpid()
         self._stop = threading.Event()
-        self._closed = False
         self._number = 0
         self._instant = 0  # the next one
         self._start: float | None = None
@@ -128,13 +130,14 @@ class Watch:
         self._most_held = 0
         self._looked_at = 0.0
         self._new: list[Diagnostic] = []  # for the next result
-        self._lifetime = Lifetime(pid)
         self._program = process_name(pid)
         _, memory = _core.dump_requirements(flags)
         self._partly = memory == _MEMORY_CLONE and not _WINDOWS
         self._sees_frames = self._partly and (
             dict(_core.system_facts()).get("page_frames") == b"yes"
         )
+        self._lifetime = Lifetime(pid)
+        self._closed = False
 
     # --- What the caller sees
 
@@ -304,6 +307,8 @@ class Watch:
                 "Windows does not tell what has changed in a snapshot: every dump is whole",
                 "info",
             )
+        with look(self.pid, CaptureFlags.THREADS) as view:
+            self._lifetime.check(view.process().created_at_ns)
         raw = self._write(path, None)
         self._files.append(DumpedFile(path, None))
         return raw
@@ -313,7 +318,7 @@ class Watch:
         native = capture_for_dump(self.pid, self._flags, max_pause=self._options["max_pause"])
         kept = False
         try:
-            self._lifetime.check(native)
+            self._lifetime.check(process_from(native.process()).created_at_ns)
             raw = self._write(
                 path,
                 native,
@@ -423,7 +428,8 @@ class Watch:
     def _say(self, code: str, message: str, severity: str) -> None:
         diagnostic = Diagnostic(severity=severity, code=code, message=message, subject=self.pid)
         self._new.append(diagnostic)
-        self.diagnostics += (diagnostic,)
+        # It may go on for months.
+        self.diagnostics = (*self.diagnostics, diagnostic)[-_MOST_DIAGNOSTICS:]
 
     def _say_ended(self) -> None:
         self._say("process_ended", f"process {self.pid} ended after {self._number} dumps", "info")
