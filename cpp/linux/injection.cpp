@@ -85,7 +85,7 @@ Injection::Injection(const StoppedThreads& target,
                                  "use method=\"live\"",
                                  target.pid());
     }
-    const Gadgets there = still_there(gadgets, memory);
+    Gadgets there = still_there(gadgets, memory);
     if (there.call == 0 && there.plain_call == 0) {
         // None were found, or they are gone: `memory` may be that of a program before.
         const std::uint64_t code = instruction_pointer(order.front().second->restored);
@@ -94,6 +94,8 @@ Injection::Injection(const StoppedThreads& target,
         if (!same || gadgets.call != 0 || gadgets.plain_call != 0) {
             throw program_replaced(target.pid());
         }
+        // Looked for in the middle of an execve, perhaps.
+        there = find_gadgets(target.directory(), memory);
     }
     const bool home_possible = there.call != 0 && there.come_home != 0;
     for (const auto& [rank, thread] : order) {

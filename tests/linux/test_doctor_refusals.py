@@ -27,7 +27,8 @@ from isolation import (
     user,
     yama,
 )
-from linux_support import is_untouched, status
+from linux_support import is_untouched, state, status
+from support import wait_until
 
 import snapcore
 from snapcore import _core
@@ -269,6 +270,7 @@ def test_a_traced_process(idle):
 
 
 def test_it_neither_stops_nor_traces(idle):
+    wait_until(lambda: state(idle) == "S")
     before = status(idle, "voluntary_ctxt_switches"), status(idle, "nonvoluntary_ctxt_switches")
     for _ in range(100):
         assert operations(idle)["snapshot"] == ""
