@@ -10,7 +10,7 @@ import argparse
 import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -320,6 +320,43 @@ def memory() -> Iterator[tuple[str, bytes]]:
     yield make("base-of-lldb", lambda b: b.memory64_list(apart).overwrite(9, 8, "Q", 560))
 
 
+def base() -> Iterator[tuple[str, bytes]]:
+    # cpp/tests/fuzz/exercise.cpp has the base: 512 bytes at 0x10000, 256 at 0x20000, 1,024 in all.
+    identity = bytes(range(16))
+
+    def make(label: str, whole: list[tuple[int, int]], **other: Any) -> tuple[str, bytes]:
+        memory = other.pop("memory", [(0x10040, b"changed!")])
+
+        def fill(builder: DumpBuilder) -> object:
+            builder.memory64_list(memory)
+            return builder.base(whole, **{"identity": identity, "size": 1024} | other)
+
+        return label, streams("base", fill)
+
+    whole = [(0x10000, 512), (0x20000, 256)]
+    yield make("plain", whole)
+    yield make("nothing-changed", whole, memory=[])
+    yield make("more-than-the-base", [(0xF000, 0x20000)])
+    yield make("overlapping", [(0x10100, 64), (0x10000, 512), (0x10000, 16)])
+    yield make("beyond-addresses", [(2**64 - 16, 2**63), (0, 2**64 - 1)])
+    yield make("other-identity", whole, identity=bytes(16))
+    yield make("other-size", whole, size=1023)
+    yield make("missing", whole, name=b"missing")
+    for name in (b"", b"..", b"../x", b"a:b", b"n" * 256):
+        yield make(f"name-{name[:8].hex() or 'none'}", whole, name=name)
+    yield make("count", whole, count=2**64 - 1)
+    yield make("entry-size", whole, entry_size=8)
+    yield make("header-size", whole, header_size=2**32 - 1)
+    yield (
+        "short",
+        streams("base", lambda b: b.memory64_list([]).stream(d.SNAPCORE_BASE, bytes(295))),
+    )
+    yield (
+        "identity-short",
+        streams("base", lambda b: b.memory64_list([]).stream(d.SNAPCORE_IDENTITY, bytes(15))),
+    )
+
+
 def system() -> Iterator[tuple[str, bytes]]:
     def make(name: str, fill: Fill) -> tuple[str, bytes]:
         return name, streams("system", fill)
@@ -508,6 +545,7 @@ TARGETS: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
     "handles": handles,
     "regions": regions,
     "memory": memory,
+    "base": base,
     "system": system,
     "text": text,
     "exception": exception,

@@ -32,6 +32,7 @@ CRASHPAD_INFO = 0x43500001
 MOZ_MACOS_CRASH_INFO, MOZ_MACOS_BOOT_ARGS = 0x4D7A0001, 0x4D7A0002
 MOZ_LINUX_LIMITS, MOZ_SOFT_ERRORS = 0x4D7A0003, 0x4D7A0004
 SNAPCORE_RANGES, SNAPCORE_TOKEN, SNAPCORE_COLUMNS = 0x534E5001, 0x534E5002, 0x534E5003
+SNAPCORE_IDENTITY, SNAPCORE_BASE = 0x534E5004, 0x534E5005
 USER_STREAM = 0x10000
 
 X86, ARM, AMD64, ARM64, ARM64_OLD = 0, 5, 9, 12, 0x8003
@@ -588,6 +589,33 @@ class DumpBuilder:
         """Start, size and kind."""
         rows = [{"start": start, "size": size, "kind": kind} for start, size, kind in ranges]
         return self._sized_list(SNAPCORE_RANGES, LIST_HEADER64, records(RANGE, rows))
+
+    def identity(self, identity: bytes) -> DumpBuilder:
+        return self.stream(SNAPCORE_IDENTITY, identity)
+
+    def base(
+        self,
+        whole: Iterable[tuple[int, int]],
+        *,
+        identity: bytes,
+        size: int,
+        name: bytes = b"base.dmp",
+        count: int | None = None,
+        entry_size: int = 16,
+        header_size: int = 296,
+    ) -> DumpBuilder:
+        """Start and size of all that the dump stands for, and the base that has the rest."""
+        entries = [struct.pack("<QQ", start, length) for start, length in whole]
+        head = struct.pack(
+            "<IIQ16sQ256s",
+            header_size,
+            entry_size,
+            len(entries) if count is None else count,
+            identity,
+            size,
+            name,
+        )
+        return self.stream(SNAPCORE_BASE, head, *entries)
 
     # --- Handles
 

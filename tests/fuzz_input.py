@@ -76,6 +76,7 @@ def whole_file(target: str, data: bytes) -> bytes:
         version=0xA793,
         stream_count=len(entries),
         directory_rva=HEADER.itemsize,
+        flags=2,
     )
     head = header.tobytes() + b"".join(struct.pack("<III", *entry) for entry in entries)
     if SYSTEM_INFO not in types:

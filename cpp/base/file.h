@@ -70,6 +70,10 @@ public:
 // waits for a writer.
 std::unique_ptr<InputFile> open_input_file(const std::string& path);
 
+// The same of a file in the folder of another one, which `name` is without any path; a link is
+// ErrorKind::kFile, ELOOP.
+std::unique_ptr<InputFile> open_input_beside(const std::string& path, const std::string& name);
+
 // Owner-only (0600, or the owner's ACL) in the folder of `path` (UTF-8 on Windows, bytes on Linux).
 // Without `overwrite` an existing `path` fails here already, before any target is stopped.
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite);

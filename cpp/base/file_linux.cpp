@@ -92,8 +92,9 @@ struct stat status_of(int file, const std::string& path) {
 
 class LinuxInputFile final : public InputFile {
 public:
-    explicit LinuxInputFile(const std::string& path)
-        : path_(path), file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
+    explicit LinuxInputFile(const std::string& path, int flags = 0)
+        : path_(path),
+          file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags)) {
         if (!file_) throw Error::file(errno, "open", path);
         const mode_t mode = status_of(file_.get(), path).st_mode;
         if (S_ISDIR(mode)) throw Error::file(EISDIR, "open", path);
@@ -338,6 +339,10 @@ std::unique_ptr<OutputFile> create_spool_file() {
 
 std::unique_ptr<InputFile> open_input_file(const std::string& path) {
     return std::make_unique<LinuxInputFile>(path);
+}
+
+std::unique_ptr<InputFile> open_input_beside(const std::string& path, const std::string& name) {
+    return std::make_unique<LinuxInputFile>(folder_of(path) + "/" + name, O_NOFOLLOW);
 }
 
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite) {

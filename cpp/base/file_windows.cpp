@@ -131,6 +131,25 @@ FILE_STANDARD_INFO status_of(HANDLE file, const std::string& path) {
     return out;
 }
 
+// What stands for another file: a symbolic link, a junction.
+void refuse_link(const std::string& path) {
+    const Unique<FileTraits> file(
+        ::CreateFileW(long_path(path).c_str(),
+                      FILE_READ_ATTRIBUTES,
+                      FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                      nullptr,
+                      OPEN_EXISTING,
+                      FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS,
+                      nullptr));
+    if (!file) throw Error::file_win32(::GetLastError(), "CreateFile", path);
+    FILE_ATTRIBUTE_TAG_INFO tag{};
+    if (::GetFileInformationByHandleEx(file.get(), FileAttributeTagInfo, &tag, sizeof tag) &&
+        (tag.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0 &&
+        IsReparseTagNameSurrogate(tag.ReparseTag)) {
+        throw Error::file_win32(ERROR_CANT_ACCESS_FILE, "CreateFile", path);
+    }
+}
+
 class WindowsInputFile final : public InputFile {
 public:
     explicit WindowsInputFile(const std::string& path) : path_(path) {
@@ -305,6 +324,13 @@ std::unique_ptr<OutputFile> create_spool_file() {
 
 std::unique_ptr<InputFile> open_input_file(const std::string& path) {
     return std::make_unique<WindowsInputFile>(path);
+}
+
+std::unique_ptr<InputFile> open_input_beside(const std::string& path, const std::string& name) {
+    const auto cut = path.find_last_of("/\\:");
+    const std::string beside = (cut == std::string::npos ? "" : path.substr(0, cut + 1)) + name;
+    refuse_link(beside);
+    return std::make_unique<WindowsInputFile>(beside);
 }
 
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite) {

@@ -6,8 +6,8 @@
 #include <type_traits>
 
 #include "bindings/bindings.h"
+#include "minidump/reader/base_reference.h"
 #include "minidump/reader/dump_file.h"
-#include "minidump/reader/zstd_input.h"
 
 namespace py = pybind11;
 
@@ -56,11 +56,21 @@ py::dict system(const DumpFile& file) {
     return out;
 }
 
-// Addresses, sizes, offsets in the file, and bytes that are there.
+// (name, identity, size, whether it was found); None where the file needs none.
+py::object base(const DumpFile& file) {
+    const auto& reference = file.base_reference();
+    if (!reference) return py::none();
+    return py::make_tuple(py::bytes(reference->name),
+                          to_bytes(reference->identity),
+                          reference->size,
+                          file.base() != nullptr);
+}
+
+// Addresses, sizes, offsets in the file, bytes that are there, and whether the file is the base.
 py::array_t<std::uint64_t> memory_ranges(DumpFile& file) {
     const auto* const ranges = without_gil([&] { return &file.memory_ranges(); });
-    static_assert(sizeof(minidump::FileRange) == 4 * sizeof(std::uint64_t));
-    py::array_t<std::uint64_t> out({ranges->size(), std::size_t{4}});
+    static_assert(sizeof(minidump::FileRange) == 5 * sizeof(std::uint64_t));
+    py::array_t<std::uint64_t> out({ranges->size(), std::size_t{5}});
     std::memcpy(out.mutable_data(), ranges->data(), ranges->size() * sizeof(minidump::FileRange));
     return out;
 }
@@ -237,7 +247,7 @@ void bind_dump_file(py::module_& module) {
         module, "DumpFile", py::release_gil_before_calling_cpp_dtor())
         .def(py::init([](const std::string& path, bool strict) {
                  const py::gil_scoped_release release;
-                 return std::make_shared<DumpFile>(minidump::open_dump_input(path), strict);
+                 return minidump::open_dump(path, strict);
              }),
              py::arg("path"),
              py::arg("strict"))
@@ -260,6 +270,12 @@ void bind_dump_file(py::module_& module) {
                 return to_bytes(*bytes);
             },
             py::arg("type"))
+        .def("base", &base)
+        .def("identity",
+             [](const DumpFile& file) -> py::object {
+                 const auto& identity = file.identity();
+                 return identity ? py::object(to_bytes(*identity)) : py::none();
+             })
         .def("memory_ranges", &memory_ranges)
         .def("system", &system)
         .def("exceptions", &exceptions)

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <pybind11/stl.h>
 
+#include <cstring>
+#include <functional>
 #include <map>
 
 #include "base/file.h"
 #include "bindings/bindings.h"
 #include "job/chunk_queue.h"
 #include "job/dump_job.h"
+#include "minidump/reader/dump_file.h"
 #include "snapshot/policy.h"
 
 namespace py = pybind11;
@@ -14,8 +17,8 @@ namespace py = pybind11;
 namespace snapcore::bindings {
 namespace {
 
-template <class T>
-using Class = py::class_<T>;
+template <class T, class... Options>
+using Class = py::class_<T, Options...>;
 
 // Both jobs are polled in the same way.
 template <class Job>
@@ -61,9 +64,8 @@ std::unique_ptr<CaptureJob> start_capture(std::uint32_t pid,
 // A dump whose bytes Python takes, where `chunks` is there.
 class PolledDumpJob : public DumpJob {
 public:
-    PolledDumpJob(const DumpRequest& request, std::shared_ptr<ChunkQueue> chunks)
-        : DumpJob([request](Control& control) { return dump_process(request, control); }),
-          chunks_(std::move(chunks)) {}
+    PolledDumpJob(std::function<DumpOutcome(Control&)> work, std::shared_ptr<ChunkQueue> chunks)
+        : DumpJob(std::move(work)), chunks_(std::move(chunks)) {}
 
     py::object next_chunk(double seconds) {
         if (!chunks_) throw py::value_error("the dump is not taken in chunks");
@@ -78,6 +80,29 @@ public:
 private:
     std::shared_ptr<ChunkQueue> chunks_;
 };
+
+Identity to_identity(const std::string& bytes) {
+    Identity out;
+    if (bytes.size() != out.size()) throw py::value_error("an identity has 16 bytes");
+    std::memcpy(out.data(), bytes.data(), out.size());
+    return out;
+}
+
+std::shared_ptr<BaseDump> make_base(std::string name,
+                                    std::shared_ptr<minidump::DumpFile> file,
+                                    std::shared_ptr<Snapshot> snapshot) {
+    auto out = std::make_shared<BaseDump>();
+    if (!file->identity()) throw py::value_error("the file has no identity");
+    out->name = std::move(name);
+    out->identity = *file->identity();
+    out->size = file->file_size();
+    for (const minidump::FileRange& range : file->memory_ranges()) {
+        out->memory.push_back({range.address, range.present});
+    }
+    out->file = std::move(file);
+    out->snapshot = std::move(snapshot);
+    return out;
+}
 
 std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
                                           std::optional<std::string> path,
@@ -96,7 +121,9 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
                                           int placement,
                                           bool live_fallback,
                                           bool debug_privilege,
-                                          std::shared_ptr<Snapshot> snapshot) {
+                                          std::shared_ptr<Snapshot> snapshot,
+                                          const std::optional<std::string>& identity,
+                                          std::shared_ptr<const BaseDump> base) {
     DumpRequest request;
     request.capture.pid = pid;
     request.capture.flags = capture_flags.value_or(0);
@@ -111,6 +138,8 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
     request.dump.comment = std::move(comment);
     for (const auto& [type, bytes] : streams) request.dump.streams.push_back({type, bytes});
     request.dump.environment = environment;
+    if (identity) request.dump.identity = to_identity(*identity);
+    request.dump.base = std::move(base);
     std::shared_ptr<ChunkQueue> chunks;
     if (path) {
         request.path = std::move(*path);
@@ -123,7 +152,19 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
     request.method = static_cast<Method>(method);
     request.timeout_ns = timeout_ns;
     request.snapshot = std::move(snapshot);
-    return std::make_unique<PolledDumpJob>(request, std::move(chunks));
+    return std::make_unique<PolledDumpJob>(
+        [request](Control& control) { return dump_process(request, control); }, std::move(chunks));
+}
+
+// Into a file, or without a path in chunks.
+std::unique_ptr<PolledDumpJob> start_whole(std::shared_ptr<minidump::DumpFile> dump,
+                                           std::optional<std::string> path,
+                                           bool overwrite) {
+    WholeRequest request{std::move(dump), path.value_or(""), overwrite, nullptr};
+    std::shared_ptr<ChunkQueue> chunks;
+    if (!path) request.stream = chunks = std::make_shared<ChunkQueue>();
+    return std::make_unique<PolledDumpJob>(
+        [request](Control& control) { return write_whole(request, control); }, std::move(chunks));
 }
 
 py::dict to_python(const DumpOutcome& outcome) {
@@ -142,6 +183,10 @@ py::dict to_python(const DumpOutcome& outcome) {
     out["memory_ranges"] = outcome.stats.memory_ranges;
     out["memory_bytes"] = outcome.stats.memory_bytes;
     out["bytes_not_of_the_instant"] = outcome.stats.bytes_not_of_the_instant;
+    out["has_base"] = outcome.stats.has_base;
+    out["base_bytes"] = outcome.stats.base_bytes;
+    out["held_bytes"] = outcome.stats.held_bytes;
+    out["compared_bytes"] = outcome.stats.compared_bytes;
     out["diagnostics"] = bindings::to_python(outcome.diagnostics);
     return out;
 }
@@ -163,6 +208,13 @@ void bind_jobs(py::module_& module) {
              py::arg("debug_privilege"),
              py::arg("handle_peers") = false)
         .def("result", &CaptureJob::result, py::call_guard<py::gil_scoped_release>());
+    Class<BaseDump, std::shared_ptr<BaseDump>>(
+        module, "BaseDump", py::release_gil_before_calling_cpp_dtor())
+        .def(py::init(&make_base),
+             py::arg("name"),
+             py::arg("file"),
+             py::arg("snapshot"),
+             py::call_guard<py::gil_scoped_release>());
     bind_job<PolledDumpJob>(module, "DumpJob")
         .def(py::init(&start_dump),
              py::arg("pid"),
@@ -182,7 +234,9 @@ void bind_jobs(py::module_& module) {
              py::arg("placement"),
              py::arg("live_fallback"),
              py::arg("debug_privilege"),
-             py::arg("snapshot"))
+             py::arg("snapshot"),
+             py::arg("identity") = py::none(),
+             py::arg("base") = py::none())
         .def("next_chunk", &PolledDumpJob::next_chunk, py::arg("seconds"))
         .def("result", [](PolledDumpJob& job) {
             const DumpOutcome outcome = [&] {
@@ -191,6 +245,12 @@ void bind_jobs(py::module_& module) {
             }();
             return to_python(outcome);
         });
+    module.def("write_whole",
+               &start_whole,
+               py::arg("dump"),
+               py::arg("path"),
+               py::arg("overwrite"),
+               "The job that makes one plain minidump of a dump and its base.");
     module.def(
         "dump_requirements",
         [](std::uint64_t flags) {

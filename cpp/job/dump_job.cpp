@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "minidump/writer/whole.h"
 #include "snapshot/policy.h"
 
 namespace snapcore {
@@ -122,6 +123,30 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
     outcome.diagnostics = std::move(captured.diagnostics);
     for (Diagnostic& diagnostic : snapshot.diagnostics()) {
         outcome.diagnostics.push_back(std::move(diagnostic));
+    }
+    outcome.elapsed_ns = monotonic_ns() - started_ns;
+    return outcome;
+}
+
+DumpOutcome write_whole(const WholeRequest& request, Control& control) {
+    const std::int64_t started_ns = monotonic_ns();
+    DumpOutcome outcome;
+    outcome.flags = request.dump->flags();
+    control.phase = Phase::kWriting;
+    if (request.stream) {
+        CountedStream counted(*request.stream);
+        outcome.stats = minidump::write_whole(*request.dump, counted, control);
+        request.stream->finish();
+        outcome.file_size = outcome.bytes_written = counted.count();
+    } else {
+        const auto file = create_output_file(request.path, request.overwrite);
+        outcome.stats = minidump::write_whole(*request.dump, *file, control);
+        control.phase = Phase::kFinishing;
+        control.check();
+        outcome.file_size = file->size();
+        outcome.bytes_written = file->allocated_size();
+        file->commit(request.overwrite);
+        outcome.path = request.path;
     }
     outcome.elapsed_ns = monotonic_ns() - started_ns;
     return outcome;

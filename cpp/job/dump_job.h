@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "job/job.h"
+#include "minidump/reader/dump_file.h"
 #include "snapshot/snapshot.h"
 
 namespace snapcore {
@@ -43,6 +44,15 @@ struct DumpOutcome {
 // The work of a Job<DumpOutcome>. A file is made before any target is stopped, and appears under
 // its name whole or not at all. A stream has got what it got when this throws.
 DumpOutcome dump_process(const DumpRequest& request, Control& control);
+
+// A dump file and what its base holds, as one plain minidump: into a new file, or a stream.
+struct WholeRequest {
+    std::shared_ptr<minidump::DumpFile> dump;
+    std::string path;
+    bool overwrite = false;
+    std::shared_ptr<OutputStream> stream;  // instead of a file
+};
+DumpOutcome write_whole(const WholeRequest& request, Control& control);
 
 using DumpJob = Job<DumpOutcome>;
 using CaptureJob = Job<std::shared_ptr<Snapshot>>;

@@ -20,6 +20,7 @@
 #include <cstdio>
 
 #include "linux/access.h"
+#include "linux/page_compare.h"
 #include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "linux/procmap.h"
@@ -109,6 +110,7 @@ SystemFacts system_facts() {
     out.emplace_back("foreign_proc", yes(!proc_is_of_this_namespace()));
     out.emplace_back("label", own.label);
     out.emplace_back("pagemap_scan", yes(can_scan_pagemap()));
+    out.emplace_back("page_frames", yes(sees_page_frames()));
     out.emplace_back("procmap_query", yes(can_query_mappings()));
     out.emplace_back("close_range", yes(::syscall(kCloseRange, ~0u, ~0u, 0) == 0));
     out.emplace_back("process_vm_readv", yes(read_own_memory() == 0));

@@ -13,6 +13,7 @@
 
 #include "linux/memory_parts.h"
 #include "linux/modules.h"
+#include "linux/page_compare.h"
 #include "linux/process_memory.h"
 #include "linux/procfs.h"
 #include "linux/tracer_client.h"
@@ -72,6 +73,12 @@ private:
     template <class Output>
     DumpStats write_dump_to(Output& output, const DumpOptions& options, Control& control);
     void add_memory(minidump::Contents& contents);
+    // What a comparison with this snapshot's clone needs; the page map is empty once it is closed.
+    std::pair<UniqueDescriptor, std::vector<Range>> pages_to_compare();
+    Compared leave_out_unchanged(minidump::Contents& contents,
+                                 ProcessMemory& memory,
+                                 const BaseDump& base,
+                                 Control& control);
     void add_stacks(minidump::Contents& contents) const;
     void add_filter(minidump::Contents& contents);
     void add_streams(minidump::Contents& contents, const DumpOptions& options);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "generated/flags.h"
@@ -164,6 +165,51 @@ void LinuxSnapshot::add_filter(minidump::Contents& contents) {
     }
 }
 
+std::pair<UniqueDescriptor, std::vector<Range>> LinuxSnapshot::pages_to_compare() {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || source_ != MemorySource::kClone) return {};
+    std::vector<Range> anonymous;
+    for (const Mapping& m : mappings()) {
+        if (m.shared || m.inode != 0 || is_kept_from_clone(m)) continue;
+        anonymous.push_back({m.start, m.end - m.start});
+    }
+    return {UniqueDescriptor(::fcntl(clone_.pagemap.get(), F_DUPFD_CLOEXEC, 0)),
+            std::move(anonymous)};
+}
+
+Compared LinuxSnapshot::leave_out_unchanged(minidump::Contents& contents,
+                                            ProcessMemory& memory,
+                                            const BaseDump& base,
+                                            Control& control) {
+    auto* const earlier = dynamic_cast<LinuxSnapshot*>(base.snapshot.get());
+    const auto [pagemap, here] = pages_to_compare();
+    const auto [base_pagemap, there] = earlier != nullptr
+                                           ? earlier->pages_to_compare()
+                                           : std::pair<UniqueDescriptor, std::vector<Range>>();
+    const std::vector<Range> anonymous = intersection(here, there);
+    std::vector<Range> stacks;
+    for (const minidump::ThreadStack& stack : contents.stacks) stacks.push_back(stack.range);
+    Compared compared = compare_memory({contents.memory,
+                                        memory,
+                                        base.memory,
+                                        *base.file,
+                                        pagemap.get(),
+                                        base_pagemap.get(),
+                                        anonymous,
+                                        stacks},
+                                       control);
+    const auto size_of = [](const std::vector<minidump::MemoryRange>& ranges) {
+        std::uint64_t size = 0;
+        for (const minidump::MemoryRange& range : ranges) size += range.range.size;
+        return size;
+    };
+    // What is mostly new is whole: it takes no more than twice the space and needs no other file.
+    if (size_of(compared.changed) > size_of(contents.memory) / 2) return compared;
+    contents.base = minidump::BaseReference{base.name, base.identity, base.size};
+    contents.whole = std::exchange(contents.memory, std::move(compared.changed));
+    return compared;
+}
+
 void LinuxSnapshot::add_stacks(minidump::Contents& contents) const {
     for (std::size_t row = 0; row < threads_->rows(); ++row) {
         const auto stack = threads_->stack_pointer.at(row);
@@ -240,6 +286,7 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
         contents.modules = modules.table;
         contents.build_ids = modules.build_ids;
         contents.comment = options.comment;
+        contents.identity = options.identity;
         contents.diagnostics = diagnostics_;
         const std::size_t before = contents.diagnostics.size();
         report_dump_flags(options.flags, contents.diagnostics);
@@ -251,7 +298,15 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
                             contents.diagnostics.end());
     }
     if (captured(CaptureFlags::VA_SPACE)) contents.regions = regions();
-    const DumpStats stats = minidump::write_minidump(contents, *memory, output, control);
+    Compared compared;
+    // A filter changes what is written; what it makes of the base is not known.
+    if (options.base && source_ == MemorySource::kClone && contents.filtered.empty() &&
+        holds_whole_mappings(options.flags)) {
+        compared = leave_out_unchanged(contents, *memory, *options.base, control);
+    }
+    DumpStats stats = minidump::write_minidump(contents, *memory, output, control);
+    stats.held_bytes = compared.held_bytes;
+    stats.compared_bytes = compared.compared_bytes;
     if (stats.unreadable_bytes != 0) {
         const bool expected = (options.flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
         const std::lock_guard lock(mutex_);

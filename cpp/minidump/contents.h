@@ -15,6 +15,7 @@
 #include "base/diagnostics.h"
 #include "base/range.h"
 #include "snapshot/context.h"
+#include "snapshot/options.h"
 #include "tables/tables.h"
 
 namespace snapcore::minidump {
@@ -76,6 +77,13 @@ struct ThreadStack {
     Range range;  // inside one of `memory`; size 0 where there is none
 };
 
+// The earlier dump that holds what this one leaves out.
+struct BaseReference {
+    std::string name;  // of its file, without a folder
+    Identity identity{};
+    std::uint64_t size = 0;  // of its minidump
+};
+
 struct Contents {
     std::uint64_t flags = 0;  // MiniDumpType
     std::int64_t captured_at_ns = 0;
@@ -95,6 +103,11 @@ struct Contents {
     std::vector<MemoryRange> memory;
     // Committed but never touched: left out of Memory64List, read back as zeros.
     std::vector<Range> known_zero;
+    // Of a dump that leaves out what its base has: the base, and all that the dump stands for,
+    // of which `memory` is a part.
+    std::optional<BaseReference> base;
+    std::vector<MemoryRange> whole;
+    std::optional<Identity> identity;  // of this dump
     std::optional<std::string> comment;
     std::optional<SystemMemory> system_memory;
     // Written where flags say WITH_AVX_XSTATE_CONTEXT and the contexts have extended state.

@@ -50,10 +50,12 @@ enum StreamType : std::uint32_t {
     MozMacosCrashInfo = 0x4d7a0001,
     MozMacosBootargs = 0x4d7a0002,
     MozLinuxLimits = 0x4d7a0003,
-    MozSoftErrors = 0x4d7a0004,    // JSON: what the writer could not do
-    SnapcoreRanges = 0x534e5001,   // ours: SNAPCORE_RANGE_LIST
-    SnapcoreToken = 0x534e5002,    // ours: text, "key:\tvalue" a line; credentials of the process
-    SnapcoreColumns = 0x534e5003,  // ours: SNAPCORE_COLUMN_LIST
+    MozSoftErrors = 0x4d7a0004,     // JSON: what the writer could not do
+    SnapcoreRanges = 0x534e5001,    // ours: SNAPCORE_RANGE_LIST
+    SnapcoreToken = 0x534e5002,     // ours: text, "key:\tvalue" a line; credentials of the process
+    SnapcoreColumns = 0x534e5003,   // ours: SNAPCORE_COLUMN_LIST
+    SnapcoreIdentity = 0x534e5004,  // ours: SNAPCORE_IDENTITY
+    SnapcoreBase = 0x534e5005,      // ours: SNAPCORE_BASE
 };
 
 #pragma pack(push, 4)
@@ -375,6 +377,26 @@ inline constexpr std::uint32_t SNAPCORE_TYPE_SIGNED = 0x200;
 inline constexpr std::uint32_t SNAPCORE_TYPE_BOOLEAN = 0x300;
 inline constexpr std::uint32_t SNAPCORE_TYPE_TEXT = 0x400;
 
+// Ours: what a later dump of the same process names this one by.
+struct SNAPCORE_IDENTITY {
+    std::uint8_t Bytes[16];  // random
+};
+
+// Ours, of a dump that holds only what differs from an earlier one, its base, which lies in the
+// same folder. The entries, SNAPCORE_BASE_RANGE, are all memory that the dump stands for,
+// ascending: what of it is not in this file is in the base, at the same addresses. A base has no
+// base.
+struct SNAPCORE_BASE {
+    std::uint32_t SizeOfHeader, SizeOfEntry;
+    std::uint64_t NumberOfEntries;
+    SNAPCORE_IDENTITY Identity;
+    std::uint64_t Size;  // of the base's minidump, in bytes
+    char Name[256];      // of its file, without a folder; ends with NULs
+};
+struct SNAPCORE_BASE_RANGE {
+    std::uint64_t StartOfRange, Size;
+};
+
 struct XMM_SAVE_AREA32 {
     std::uint16_t ControlWord, StatusWord;
     std::uint8_t TagWord, Reserved1;
@@ -466,6 +488,10 @@ static_assert(sizeof(SNAPCORE_RANGE_LIST) == 16);
 static_assert(sizeof(SNAPCORE_RANGE) == 24);
 static_assert(sizeof(SNAPCORE_COLUMN_LIST) == 16);
 static_assert(sizeof(SNAPCORE_COLUMN) == 72);
+static_assert(sizeof(SNAPCORE_IDENTITY) == 16);
+static_assert(sizeof(SNAPCORE_BASE) == 296);
+static_assert(offsetof(SNAPCORE_BASE, Name) == 40);
+static_assert(sizeof(SNAPCORE_BASE_RANGE) == 16);
 static_assert(sizeof(XMM_SAVE_AREA32) == 512);
 static_assert(offsetof(XMM_SAVE_AREA32, XmmRegisters) == 160);
 static_assert(sizeof(Amd64Context) == 1232);

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/range.h"
+
 namespace snapcore {
+
+class ProcessView;
+class Snapshot;
 
 // Where the memory of a snapshot comes from.
 enum class MemorySource : std::uint8_t {
@@ -48,12 +56,29 @@ struct UserStream {
     std::string bytes;
 };
 
+// What a later dump names an earlier one by.
+using Identity = std::array<std::byte, 16>;
+
+// An earlier dump of the same process: what a later one leaves out, since it has not changed.
+struct BaseDump {
+    std::string name;  // of its file, without a folder
+    Identity identity{};
+    std::uint64_t size = 0;              // of its minidump
+    std::shared_ptr<ProcessView> file;   // what it holds
+    std::vector<Range> memory;           // where it holds something; ascending, not overlapping
+    std::shared_ptr<Snapshot> snapshot;  // what it was made of, where that is still there
+};
+
 struct DumpOptions {
     std::uint64_t flags = 0;  // MiniDumpType
     std::optional<std::string> comment;
     std::vector<UserStream> streams;
     // Linux: the environment of the target, which may hold secrets.
     bool environment = false;
+    // Kept in the file, so that later dumps may name it.
+    std::optional<Identity> identity;
+    // Linux: only what differs from it is written, unless that is more than half of all.
+    std::shared_ptr<const BaseDump> base;
 };
 
 struct DumpStats {
@@ -65,6 +90,10 @@ struct DumpStats {
     std::uint64_t memory_bytes = 0;              // address space described as memory in the file
     std::uint64_t bytes_not_of_the_instant = 0;  // read after the target ran on (shared mappings)
     std::uint64_t unreadable_bytes = 0;          // in the file as zeros
+    bool has_base = false;                       // DumpOptions::base holds the rest
+    std::uint64_t base_bytes = 0;                // address space whose bytes are in the base alone
+    std::uint64_t held_bytes = 0;  // found changed since the base was captured: its clone's alone
+    std::uint64_t compared_bytes = 0;  // read to be compared
 };
 
 }  // namespace snapcore

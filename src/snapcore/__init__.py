@@ -11,6 +11,7 @@ from snapcore.version import __version__  # noqa: F401
 
 # Names by the module that they are from; __init__.pyi is the same for type checkers.
 _HOMES = {
+    "snapcore.basefile": ("DumpBase",),
     "snapcore.difference": (
         "Difference",
         "DifferenceCount",
@@ -88,6 +89,11 @@ _HOMES = {
     "snapcore.table": (
         "StringColumn",
         "Table",
+    ),
+    "snapcore.watching": (
+        "Watch",
+        "WatchedDump",
+        "watch",
     ),
 }
 _MODULES = ("cli", "dtypes", "errors", "flags")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the names of the package are, for type checkers; __init__.py imports them when they are used.
 
+from snapcore.basefile import DumpBase
 from snapcore.difference import Difference, DifferenceCount, diff
 from snapcore.dumpfacts import (
     BreakpadAssertion,
@@ -56,6 +57,7 @@ from snapcore.html.report import report
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Process, ProcessView, Snapshot
 from snapcore.table import StringColumn, Table
+from snapcore.watching import Watch, WatchedDump, watch
 
 __all__ = [
     "PRESETS",
@@ -71,6 +73,7 @@ __all__ = [
     "Difference",
     "DifferenceCount",
     "DsoDebug",
+    "DumpBase",
     "DumpException",
     "DumpFile",
     "DumpFormatError",
@@ -105,6 +108,8 @@ __all__ = [
     "Token",
     "UnloadedModule",
     "Unsupported",
+    "Watch",
+    "WatchedDump",
     "capture",
     "diff",
     "dump",
@@ -116,6 +121,7 @@ __all__ = [
     "system_handles",
     "system_threads",
     "threads",
+    "watch",
 ]
 
 __version__: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snapcore import memory_search
+from snapcore.basefile import DumpBase, base_of, save_whole
 from snapcore.dumpfacts import (
     BreakpadInfo,
     CrashpadInfo,
@@ -49,7 +50,7 @@ from snapcore.snapshot import (
 from snapcore.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -58,7 +59,13 @@ if TYPE_CHECKING:
 __all__ = ["DumpFile", "open"]
 
 _MEMORY_RANGE = np.dtype(
-    [("address", "<u8"), ("size", "<u8"), ("offset", "<u8"), ("present", "<u8")]
+    [
+        ("address", "<u8"),
+        ("size", "<u8"),
+        ("offset", "<u8"),
+        ("present", "<u8"),
+        ("in_base", "<u8"),
+    ]
 )
 _HANDLE_OPERATION = np.dtype(
     [
@@ -132,6 +139,55 @@ class DumpFile:
         """Process id, None where the file does not say."""
         number: int | None = self._file().process()["pid"]
         return number
+
+    @property
+    def base(self) -> DumpBase | None:
+        """The dump that holds what this one leaves out; None where it is whole by itself."""
+        return base_of(self._file(), self.path)
+
+    def save(
+        self,
+        path: str | bytes | os.PathLike[Any],
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int, str], object] | None = None,
+        compression: str | None = None,
+        level: int | None = None,
+    ) -> None:
+        """Write the dump, and what its :attr:`base` holds, as one plain minidump.
+
+        Parameters
+        ----------
+        path : path
+            The new file; it appears whole or not at all, readable by its owner alone.
+        overwrite : bool
+            Replace an existing file.
+        progress : callable, optional
+            Called with ``(done, total, phase)`` in the calling thread, in bytes.
+        compression : {"zstd"}, optional
+            Compress it, as :func:`dump` does.
+        level : int, optional
+            Of the compression, 1 to 22; 3 by default.
+
+        Raises
+        ------
+        DumpFormatError
+            If the base is not there; the text names it.
+        FileExistsError, OSError
+            From the file system; nothing is left.
+
+        Notes
+        -----
+        What needs no base is copied as it is, and unpacked where it is compressed.
+        """
+        save_whole(
+            self._file(),
+            path,
+            overwrite=overwrite,
+            progress=progress,
+            compression=compression,
+            level=level,
+        )
 
     def process(self) -> Process:
         """Facts of the process.
@@ -240,7 +296,9 @@ class DumpFile:
         -------
         ndarray, shape (n,)
             Structured: ``address``, ``size``, ``offset`` in the minidump, and how many bytes of the range
-            are ``present`` (less than its size in a file that was cut off), each ``u8``. Ascending by address, not overlapping.
+            are ``present`` (less than its size in a file that was cut off); ``in_base`` is 1 where
+            it is in the :attr:`base`, and `offset` counts there; each ``u8``. Ascending by address, not
+            overlapping.
 
         Notes
         -----

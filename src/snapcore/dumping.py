@@ -7,7 +7,7 @@ import math
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -115,7 +115,7 @@ class _Job(Protocol[_Result_co]):
     def result(self) -> _Result_co: ...
 
 
-def _compression_level(compression: str | None, level: int | None) -> int | None:
+def compression_level(compression: str | None, level: int | None) -> int | None:
     """None where nothing is compressed."""
     if compression is None:
         if level is not None:
@@ -126,7 +126,7 @@ def _compression_level(compression: str | None, level: int | None) -> int | None
         message = f"compression must be 'zstd' or None, not {compression!r}"
         raise ValueError(message)
     require_zstandard()
-    return DEFAULT_LEVEL if level is None else _integer(level, "level", 1, MOST_LEVEL)
+    return DEFAULT_LEVEL if level is None else whole_number(level, "level", 1, MOST_LEVEL)
 
 
 def _tell(job: _Job[Any], progress: Progress | None) -> None:
@@ -147,7 +147,7 @@ def _ended_on_error(job: _Job[Any]) -> Iterator[None]:
         raise
 
 
-def _run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
+def run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
     with _ended_on_error(job):
         while not job.wait(_POLL_SECONDS):
             _tell(job, progress)
@@ -178,7 +178,7 @@ def _run_in_chunks(
     return result
 
 
-def _run_compressed(
+def run_compressed(
     job: _core.DumpJob, put: Callable[[bytes], object], level: int, progress: Progress | None
 ) -> dict[str, Any]:
     with _ended_on_error(job), SeekableWriter(put, level) as writer:
@@ -189,7 +189,7 @@ def _run_compressed(
     return raw
 
 
-def _integer(value: Any, name: str, low: int, high: int) -> int:
+def whole_number(value: Any, name: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         message = f"{name} must be an integer, not {type(value).__name__}"
         raise TypeError(message)
@@ -201,10 +201,10 @@ def _integer(value: Any, name: str, low: int, high: int) -> int:
 
 
 def _pid(pid: int) -> int:
-    return _integer(pid, "pid", 1, 2**31 - 1)
+    return whole_number(pid, "pid", 1, 2**31 - 1)
 
 
-def _nanoseconds(seconds: float, name: str) -> int:
+def nanoseconds(seconds: float, name: str) -> int:
     if math.isnan(seconds) or seconds <= 0:
         message = f"{name} must be a positive number of seconds, not {seconds!r}"
         raise ValueError(message)
@@ -227,9 +227,9 @@ def _file(path: Path) -> bytes:
     return raw
 
 
-def _dump_flags(flags: int | str) -> int:
+def dump_flags(flags: int | str) -> int:
     if not isinstance(flags, str):
-        return _integer(flags, "flags", 0, 2**32 - 1)
+        return whole_number(flags, "flags", 0, 2**32 - 1)
     if flags not in PRESETS:
         message = f"flags must be a MiniDumpType or one of {', '.join(PRESETS)}, not {flags!r}"
         raise ValueError(message)
@@ -238,18 +238,23 @@ def _dump_flags(flags: int | str) -> int:
 
 def _streams(streams: Mapping[int, bytes] | None) -> dict[int, bytes]:
     return {
-        _integer(type_, "stream type", 0, 2**32 - 1): bytes(content)
+        whole_number(type_, "stream type", 0, 2**32 - 1): bytes(content)
         for type_, content in (streams or {}).items()
     }
 
 
-def _outcome(raw: dict[str, Any]) -> DumpResult:
+def facts_of(raw: dict[str, Any]) -> dict[str, Any]:
+    """Fields of DumpResult by name, of what a native job says."""
     raw["path"] = os.fsdecode(raw["path"])
     raw.setdefault("uncompressed_size", raw["file_size"])
     raw["method"] = _METHODS[raw["method"]]
     raw["flags"] = MiniDumpType(raw["flags"])
     raw["diagnostics"] = diagnostics_from(raw["diagnostics"])
-    return DumpResult(**raw)
+    return {each.name: raw[each.name] for each in fields(DumpResult)}
+
+
+def _outcome(raw: dict[str, Any]) -> DumpResult:
+    return DumpResult(**facts_of(raw))
 
 
 def capture(
@@ -308,20 +313,39 @@ def capture(
     tracer runs is chosen by itself, or by the environment variable ``SNAPCORE_TRACER``
     (``helper``, ``thread``).
     """
-    flags = _integer(flags, "flags", 0, 2**32 - 1)
+    flags = whole_number(flags, "flags", 0, 2**32 - 1)
     job = _core.CaptureJob(
         pid=_pid(pid),
         flags=flags,
-        context_flags=_integer(context_flags, "context_flags", 0, 2**32 - 1),
-        shared_budget=_integer(shared_budget, "shared_budget", 0, 2**63 - 1),
-        max_pause_ns=_nanoseconds(max_pause, "max_pause"),
+        context_flags=whole_number(context_flags, "context_flags", 0, 2**32 - 1),
+        shared_budget=whole_number(shared_budget, "shared_budget", 0, 2**63 - 1),
+        max_pause_ns=nanoseconds(max_pause, "max_pause"),
         memory=_MEMORY_CLONE if flags & CaptureFlags.VA_CLONE else _MEMORY_NONE,
         stop=True,
         placement=_placement(),
         live_fallback=bool(live_fallback),
         debug_privilege=bool(debug_privilege),
     )
-    return Snapshot(_run(job))
+    return Snapshot(run(job))
+
+
+def capture_for_dump(pid: int, flags: int, *, max_pause: float) -> _core.Snapshot:
+    """A clone, and besides what a dump with some flags needs."""
+    needed, _ = _core.dump_requirements(flags)
+    return run(
+        _core.CaptureJob(
+            pid=pid,
+            flags=needed | CaptureFlags.VA_CLONE | CaptureFlags.VA_SPACE,
+            context_flags=int(ContextFlags.ALL),
+            shared_budget=0,
+            max_pause_ns=nanoseconds(max_pause, "max_pause"),
+            memory=_MEMORY_CLONE,
+            stop=True,
+            placement=_placement(),
+            live_fallback=False,
+            debug_privilege=False,
+        )
+    )
 
 
 def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot:
@@ -338,7 +362,7 @@ def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot
         debug_privilege=False,
         handle_peers=handle_peers,
     )
-    return _run(job)
+    return run(job)
 
 
 def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
@@ -548,8 +572,8 @@ def dump(
     if method not in _METHODS:
         message = f"method must be one of {', '.join(_METHODS)}, not {method!r}"
         raise ValueError(message)
-    captured = None if capture is None else _integer(capture, "capture", 0, 2**32 - 1)
-    return _dump(
+    captured = None if capture is None else whole_number(capture, "capture", 0, 2**32 - 1)
+    raw = write_dump(
         None,
         _pid(pid),
         path,
@@ -568,6 +592,7 @@ def dump(
         compression=compression,
         level=level,
     )
+    return _outcome(raw)
 
 
 def dump_snapshot(
@@ -584,7 +609,7 @@ def dump_snapshot(
     compression: str | None,
     level: int | None,
 ) -> DumpResult:
-    return _dump(
+    raw = write_dump(
         native,
         native.pid,
         path,
@@ -603,9 +628,10 @@ def dump_snapshot(
         compression=compression,
         level=level,
     )
+    return _outcome(raw)
 
 
-def _dump(
+def write_dump(
     snapshot: _core.Snapshot | None,
     pid: int,
     path: Path | BinaryWriter,
@@ -624,14 +650,17 @@ def _dump(
     debug_privilege: bool,
     compression: str | None,
     level: int | None,
-) -> DumpResult:
-    used_level = _compression_level(compression, level)
-    timeout_ns = None if timeout is None else _nanoseconds(timeout, "timeout")
+    identity: bytes | None = None,
+    base: _core.BaseDump | None = None,
+) -> dict[str, Any]:
+    """Write a dump of a process, or of a snapshot of it; what the native job says."""
+    used_level = compression_level(compression, level)
+    timeout_ns = None if timeout is None else nanoseconds(timeout, "timeout")
     started = time.monotonic_ns()
     start = partial(
         _core.DumpJob,
         pid=pid,
-        dump_flags=_dump_flags(flags),
+        dump_flags=dump_flags(flags),
         capture_flags=capture_flags,
         context_flags=int(ContextFlags.ALL),
         method=_METHODS.index(method),
@@ -640,38 +669,40 @@ def _dump(
         streams=_streams(streams),
         environment=bool(environment),
         timeout_ns=timeout_ns,
-        max_pause_ns=_nanoseconds(max_pause, "max_pause"),
+        max_pause_ns=nanoseconds(max_pause, "max_pause"),
         shared_budget=0,
         placement=_placement(),
         live_fallback=bool(live_fallback),
         debug_privilege=bool(debug_privilege),
         snapshot=snapshot,
+        identity=identity,
+        base=base,
     )
     target: Any = path
     descriptor = None
     if is_writer(target):
         descriptor = descriptor_of(target)
         if used_level is None and descriptor is not None:
-            return _outcome(_run(start(path=None, descriptor=descriptor), progress))
+            return run(start(path=None, descriptor=descriptor), progress)
     elif used_level is None:
-        return _outcome(_run(start(path=_file(target), descriptor=None), progress))
+        return run(start(path=_file(target), descriptor=None), progress)
 
-    def run(put: Callable[[bytes], object]) -> dict[str, Any]:
+    def run_job(put: Callable[[bytes], object]) -> dict[str, Any]:
         job = start(path=None, descriptor=None)
         if used_level is None:
             return _run_in_chunks(job, put, progress)
-        return _run_compressed(job, put, used_level, progress)
+        return run_compressed(job, put, used_level, progress)
 
     if not is_writer(target):
         name = _file(target)
         # Made before anything is stopped: a folder that is missing is an error of its own.
         with NewFile(name, overwrite=bool(overwrite)) as file:
-            raw = run(file.write)
+            raw = run_job(file.write)
             raw["path"] = name
             raw["bytes_written"] = file.allocated_size()
     elif descriptor is not None:
-        raw = run(_core.DescriptorStream(descriptor, timeout_ns).write)
+        raw = run_job(_core.DescriptorStream(descriptor, timeout_ns).write)
     else:
-        raw = run(partial(write_all, target))
+        raw = run_job(partial(write_all, target))
     raw["elapsed_ns"] = time.monotonic_ns() - started
-    return _outcome(raw)
+    return raw

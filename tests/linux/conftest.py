@@ -30,3 +30,16 @@ def quiet_parser() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def huge_pages() -> Iterator[Path]:
+    """Two huge pages, taken from the machine for the time of the test."""
+    number = Path("/proc/sys/vm/nr_hugepages")
+    before = number.read_text()
+    number.write_text(str(int(before) + 2))
+    try:
+        assert int(number.read_text()) >= int(before) + 2, "no huge page can be had"
+        yield number
+    finally:
+        number.write_text(before)

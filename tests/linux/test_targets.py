@@ -633,19 +633,6 @@ def test_transparent_huge_pages(start, way, tmp_path):
     assert all(at.to_bytes(8, "little") in data for at in range(PAGE, 16 << 20, 1 << 20))
 
 
-@pytest.fixture
-def huge_pages() -> Iterator[Path]:
-    """Two huge pages, taken from the machine for the time of the test."""
-    number = Path("/proc/sys/vm/nr_hugepages")
-    before = number.read_text()
-    number.write_text(str(int(before) + 2))
-    try:
-        assert int(number.read_text()) >= int(before) + 2, "no huge page can be had"
-        yield number
-    finally:
-        number.write_text(before)
-
-
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_hugetlb(huge_pages, start, placement, way, tmp_path):
     target = start("kinds", "hugetlb")

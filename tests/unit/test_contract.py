@@ -197,6 +197,8 @@ def test_what_an_import_loads(code, loaded):
         "read",
         "diff",
         "leaks",
+        "watch",
+        "merge",
         "scan",
         "report",
         "doctor",

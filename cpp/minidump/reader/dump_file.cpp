@@ -10,8 +10,14 @@
 
 namespace snapcore::minidump {
 
-DumpFile::DumpFile(std::unique_ptr<InputFile> file, bool strict)
-    : source_(std::move(file), strict), system_(read_system(source_)) {}
+DumpFile::DumpFile(std::unique_ptr<InputFile> file, bool strict, const OpenBase& open_base)
+    : source_(std::move(file), strict),
+      system_(read_system(source_)),
+      identity_(read_identity(source_)),
+      base_reference_(read_base_reference(source_)) {
+    if (base_reference_ && open_base)
+        base_ = find_base(source_, *base_reference_, open_base, strict);
+}
 
 const ProcessInfo& DumpFile::process() const {
     const std::lock_guard lock(mutex_);
@@ -47,13 +53,24 @@ std::shared_ptr<const RegionTable> DumpFile::regions() {
 }
 
 const MemoryIndex& DumpFile::memory() {
-    if (!memory_) memory_.emplace(source_);
+    if (memory_) return *memory_;
+    BaseMemory base;
+    if (base_) {
+        const std::lock_guard lock(base_->mutex_);
+        base = {&base_->source_.input, &base_->memory()};
+    }
+    memory_.emplace(source_, base);
     return *memory_;
 }
 
 const std::vector<FileRange>& DumpFile::memory_ranges() {
     const std::lock_guard lock(mutex_);
     return memory().ranges();
+}
+
+std::vector<Range> DumpFile::stands_for() {
+    const std::lock_guard lock(mutex_);
+    return base_ranges(source_);
 }
 
 std::size_t DumpFile::read(std::uint64_t address, std::span<std::byte> out) {
@@ -177,7 +194,13 @@ std::optional<std::string> DumpFile::comment() const {
 
 Diagnostics DumpFile::diagnostics() const {
     const std::lock_guard lock(mutex_);
-    return source_.findings.all();
+    Diagnostics out = source_.findings.all();
+    if (!base_) return out;
+    for (Diagnostic& found : base_->diagnostics()) {
+        found.message = "in the base: " + found.message;
+        out.push_back(std::move(found));
+    }
+    return out;
 }
 
 }  // namespace snapcore::minidump

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "minidump/contents.h"
+#include "minidump/reader/base_reference.h"
 #include "minidump/reader/handle_table.h"
 #include "minidump/reader/memory_index.h"
 #include "minidump/reader/module_table.h"
@@ -34,8 +35,9 @@ struct ExceptionInfo {
 class DumpFile final : public ProcessView {
 public:
     // Throws ErrorKind::kFile, or kFormat where it is no minidump. With `strict` anything that is
-    // wrong is kFormat, here or where it is met.
-    DumpFile(std::unique_ptr<InputFile> file, bool strict);
+    // wrong is kFormat, here or where it is met. Of a dump that needs a base, without `open_base`
+    // or where it is not to be had, there is what the file itself holds.
+    DumpFile(std::unique_ptr<InputFile> file, bool strict, const OpenBase& open_base = {});
 
     const ProcessInfo& process() const override;
     std::shared_ptr<const ThreadTable> threads() override;
@@ -45,6 +47,16 @@ public:
     std::shared_ptr<const ContextTable> contexts() override;
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override;
 
+    const std::optional<Identity>& identity() const { return identity_; }
+    const std::optional<BaseReference>& base_reference() const { return base_reference_; }
+    const DumpFile* base() const { return base_.get(); }
+    // All memory that a dump with a base stands for; ascending, not overlapping.
+    std::vector<Range> stands_for();
+    // Bytes of the file itself, as many as there are.
+    std::vector<std::byte> raw_bytes(std::uint64_t offset, std::uint64_t size) const {
+        return source_.input.block(offset, size);
+    }
+    std::uint64_t file_size() const { return source_.input.size(); }  // of the minidump
     bool is_packed() const { return source_.input.is_packed(); }
     std::uint64_t flags() const { return source_.directory.header().Flags; }
     std::int64_t captured_at_ns() const;
@@ -81,6 +93,9 @@ private:
     mutable std::mutex mutex_;
     mutable Source source_;
     SystemInfo system_;
+    std::optional<Identity> identity_;
+    std::optional<BaseReference> base_reference_;
+    std::unique_ptr<DumpFile> base_;
     mutable std::optional<ProcessInfo> process_;
     std::optional<MemoryIndex> memory_;
     std::shared_ptr<const ThreadTable> threads_;

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "minidump/reader/base_reference.h"
+
 namespace snapcore::minidump {
 namespace {
 
@@ -20,7 +22,7 @@ const T* at_or_before(const std::vector<T>& ranges, std::uint64_t address, Begin
 
 }  // namespace
 
-MemoryIndex::MemoryIndex(Source& source) {
+MemoryIndex::MemoryIndex(Source& source, BaseMemory base) : base_(base) {
     const Directory& directory = source.directory;
     if (const auto* const stream = directory.find(raw::MemoryListStream)) {
         add_list(source, *stream);
@@ -32,6 +34,7 @@ MemoryIndex::MemoryIndex(Source& source) {
         add_private_ranges(source, *stream);
     }
     settle(source.findings);
+    if (base_.memory != nullptr) add_base(source);
 }
 
 void MemoryIndex::add_list(Source& source, const StreamEntry& stream) {
@@ -43,7 +46,8 @@ void MemoryIndex::add_list(Source& source, const StreamEntry& stream) {
         ranges_.push_back({entry.StartOfMemoryRange,
                            size,
                            entry.Memory.Rva,
-                           source.input.available(entry.Memory.Rva, size)});
+                           source.input.available(entry.Memory.Rva, size),
+                           0});
     });
 }
 
@@ -70,7 +74,8 @@ void MemoryIndex::add_list64(Source& source, const StreamEntry& stream) {
         ranges_.push_back({entry.StartOfMemoryRange,
                            entry.DataSize,
                            *offset,
-                           source.input.available(*offset, entry.DataSize)});
+                           source.input.available(*offset, entry.DataSize),
+                           0});
         offset = checked_add(*offset, entry.DataSize);
         if (!offset) {
             source.findings.add("memory_out_of_file", "Memory64List is larger than any file");
@@ -125,7 +130,8 @@ void MemoryIndex::settle(Findings& findings) {
             range = {last,
                      range.size - skip,
                      range.offset + skip,
-                     range.present > skip ? range.present - skip : 0};
+                     range.present > skip ? range.present - skip : 0,
+                     0};
         }
         cut_off += range.size - range.present;
         last = range.end();
@@ -144,6 +150,50 @@ void MemoryIndex::settle(Findings& findings) {
     }
 }
 
+void MemoryIndex::add_base(Source& source) {
+    const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
+    const std::vector<FileRange>& theirs = base_.memory->ranges();
+    std::vector<FileRange> out;
+    std::uint64_t lacking = 0;
+    // [begin, end) is of the base, as far as it has it.
+    const auto fill = [&](std::uint64_t begin, std::uint64_t end) {
+        auto next = std::upper_bound(
+            theirs.begin(), theirs.end(), begin, [](std::uint64_t a, const FileRange& range) {
+                return a < range.end();
+            });
+        lacking += end - begin;
+        for (; next != theirs.end() && next->address < end; ++next) {
+            const std::uint64_t from = std::max(begin, next->address);
+            const std::uint64_t size = std::min(end, next->end()) - from;
+            const std::uint64_t skip = from - next->address;
+            const std::uint64_t there = next->present > skip ? next->present - skip : 0;
+            out.push_back({from, size, next->offset + skip, std::min(size, there), 1});
+            lacking -= size;
+        }
+    };
+    std::size_t own = 0;
+    for (const Range& range : base_ranges(source)) {
+        std::uint64_t at = range.address;
+        while (at < range.end()) {
+            while (own < ranges_.size() && ranges_[own].end() <= at) ++own;
+            const bool any = own < ranges_.size() && ranges_[own].address < range.end();
+            const std::uint64_t end = any ? std::max(at, ranges_[own].address) : range.end();
+            if (at < end) fill(at, end);
+            at = any ? std::min(ranges_[own].end(), range.end()) : range.end();
+        }
+    }
+    if (lacking != 0) {
+        source.findings.add(
+            "memory_not_in_base",
+            "the base lacks " + std::to_string(lacking) + " bytes that the dump has from it",
+            lacking);
+    }
+    if (out.empty()) return;
+    const auto middle = static_cast<std::ptrdiff_t>(ranges_.size());
+    ranges_.insert(ranges_.end(), out.begin(), out.end());
+    std::inplace_merge(ranges_.begin(), ranges_.begin() + middle, ranges_.end(), by_address);
+}
+
 std::size_t MemoryIndex::read(const Input& input,
                               std::uint64_t address,
                               std::span<std::byte> out) const {
@@ -159,7 +209,8 @@ std::size_t MemoryIndex::read(const Input& input,
             if (inside >= range->present) break;
             const auto n =
                 static_cast<std::size_t>(std::min<std::uint64_t>(range->present - inside, left));
-            const std::size_t got = input.read(range->offset + inside, out.subspan(done, n));
+            const Input& file = range->in_base != 0 ? *base_.input : input;
+            const std::size_t got = file.read(range->offset + inside, out.subspan(done, n));
             done += got;
             if (got < n) break;
             continue;

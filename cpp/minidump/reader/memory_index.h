@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which addresses a dump file holds, and where. MemoryList and Memory64List as one.
+// Which addresses a dump file holds, and where. MemoryList and Memory64List as one, and of a dump
+// that leaves out what its base has, the base's.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,21 @@ struct FileRange {
     std::uint64_t address = 0, size = 0;
     std::uint64_t offset = 0;   // in the file
     std::uint64_t present = 0;  // as many bytes as the file has
+    std::uint64_t in_base = 0;  // 1: of the base's file
 
     std::uint64_t end() const { return Range{address, size}.end(); }
 };
 
+class MemoryIndex;
+// The file that has what a dump leaves out, and its memory; null where there is none.
+struct BaseMemory {
+    const Input* input = nullptr;
+    const MemoryIndex* memory = nullptr;
+};
+
 class MemoryIndex {
 public:
-    explicit MemoryIndex(Source& source);
+    explicit MemoryIndex(Source& source, BaseMemory base = {});
 
     // Ascending, not overlapping: of two ranges that do, the one that the file lists first keeps
     // the bytes.
@@ -38,7 +47,10 @@ private:
     void add_list64(Source& source, const StreamEntry& stream);
     void add_private_ranges(Source& source, const StreamEntry& stream);
     void settle(Findings& findings);
+    // Fills the gaps of what the dump stands for.
+    void add_base(Source& source);
 
+    BaseMemory base_;
     std::vector<FileRange> ranges_;
     std::vector<Range> known_zero_;
 };

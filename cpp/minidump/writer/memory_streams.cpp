@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstring>
 
+#include "base/error.h"
 #include "minidump/writer/streams.h"
 
 namespace snapcore::minidump {
@@ -41,6 +43,22 @@ void add_memory_list64(Metadata& out, const MemoryLayout& layout) {
         out.write(static_cast<raw::RVA>(list + sizeof header + i * sizeof descriptor), descriptor);
     }
     out.add_stream(raw::Memory64ListStream, list, size);
+}
+
+// A header that says how many entries follow it.
+template <class Header, class Entry>
+void add_sized_list(Metadata& out,
+                    std::uint32_t type,
+                    Header header,
+                    const std::vector<Entry>& entries) {
+    header.SizeOfHeader = sizeof header;
+    header.SizeOfEntry = sizeof(Entry);
+    header.NumberOfEntries = entries.size();
+    const auto bytes = std::as_bytes(std::span(entries));
+    const raw::RVA list = out.reserve(sizeof header + bytes.size());
+    out.write(list, header);
+    out.write_bytes(static_cast<raw::RVA>(list + sizeof header), bytes);
+    out.add_stream(type, list, sizeof header + bytes.size());
 }
 
 }  // namespace
@@ -89,15 +107,7 @@ void add_memory_info_list(Metadata& out, const Contents& contents, const MemoryL
         info.RegionSize = end - base;
         entries.push_back(info);
     }
-    raw::MINIDUMP_MEMORY_INFO_LIST header{};
-    header.SizeOfHeader = sizeof header;
-    header.SizeOfEntry = sizeof(raw::MINIDUMP_MEMORY_INFO);
-    header.NumberOfEntries = entries.size();
-    const auto bytes = std::as_bytes(std::span(entries));
-    const raw::RVA list = out.reserve(sizeof header + bytes.size());
-    out.write(list, header);
-    out.write_bytes(static_cast<raw::RVA>(list + sizeof header), bytes);
-    out.add_stream(raw::MemoryInfoListStream, list, sizeof header + bytes.size());
+    add_sized_list(out, raw::MemoryInfoListStream, raw::MINIDUMP_MEMORY_INFO_LIST{}, entries);
 }
 
 void add_ranges(Metadata& out, const Contents& contents) {
@@ -105,21 +115,38 @@ void add_ranges(Metadata& out, const Contents& contents) {
     for (const Range& range : contents.known_zero) {
         entries.push_back({range.address, range.size, raw::SNAPCORE_RANGE_KNOWN_ZERO, 0});
     }
-    for (const MemoryRange& memory : contents.memory) {
+    for (const MemoryRange& memory : contents.base ? contents.whole : contents.memory) {
         if (memory.of_the_instant) continue;
         entries.push_back(
             {memory.range.address, memory.range.size, raw::SNAPCORE_RANGE_NOT_OF_THE_INSTANT, 0});
     }
     if (entries.empty()) return;
-    raw::SNAPCORE_RANGE_LIST header{};
-    header.SizeOfHeader = sizeof header;
-    header.SizeOfEntry = sizeof(raw::SNAPCORE_RANGE);
-    header.NumberOfEntries = entries.size();
-    const auto bytes = std::as_bytes(std::span(entries));
-    const raw::RVA list = out.reserve(sizeof header + bytes.size());
-    out.write(list, header);
-    out.write_bytes(static_cast<raw::RVA>(list + sizeof header), bytes);
-    out.add_stream(raw::SnapcoreRanges, list, sizeof header + bytes.size());
+    add_sized_list(out, raw::SnapcoreRanges, raw::SNAPCORE_RANGE_LIST{}, entries);
+}
+
+void add_base(Metadata& out, const Contents& contents) {
+    raw::SNAPCORE_IDENTITY identity{};
+    if (contents.identity) {
+        std::memcpy(identity.Bytes, contents.identity->data(), sizeof identity.Bytes);
+        out.add_stream(raw::SnapcoreIdentity,
+                       out.append(std::as_bytes(std::span(&identity, 1))),
+                       sizeof identity);
+    }
+    if (!contents.base) return;
+    const BaseReference& base = *contents.base;
+    raw::SNAPCORE_BASE header{};
+    std::memcpy(header.Identity.Bytes, base.identity.data(), sizeof header.Identity.Bytes);
+    header.Size = base.size;
+    if (base.name.size() >= sizeof header.Name) {
+        throw Error::invalid_argument("the name of the base is longer than a file's may be");
+    }
+    std::memcpy(header.Name, base.name.data(), base.name.size());
+    std::vector<raw::SNAPCORE_BASE_RANGE> entries;
+    entries.reserve(contents.whole.size());
+    for (const MemoryRange& memory : contents.whole) {
+        entries.push_back({memory.range.address, memory.range.size});
+    }
+    add_sized_list(out, raw::SnapcoreBase, header, entries);
 }
 
 }  // namespace snapcore::minidump

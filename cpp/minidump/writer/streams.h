@@ -33,5 +33,6 @@ void add_thread_info_list(Metadata& out, const Contents& contents);
 void add_memory_list(Metadata& out, const MemoryLayout& layout);  // MemoryList or Memory64List
 void add_memory_info_list(Metadata& out, const Contents& contents, const MemoryLayout& layout);
 void add_ranges(Metadata& out, const Contents& contents);
+void add_base(Metadata& out, const Contents& contents);  // identity, and what the base holds
 
 }  // namespace snapcore::minidump

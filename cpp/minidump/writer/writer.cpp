@@ -26,9 +26,12 @@ DumpStats count(const Contents& contents, const MemoryLayout& layout) {
         stats.regions = contents.regions->rows();
     stats.memory_ranges = layout.ranges().size();
     stats.memory_bytes = layout.bytes();
-    for (const MemoryRange& memory : contents.memory) {
+    stats.has_base = contents.base.has_value();
+    for (const MemoryRange& memory : stats.has_base ? contents.whole : contents.memory) {
         if (!memory.of_the_instant) stats.bytes_not_of_the_instant += memory.range.size;
+        if (stats.has_base) stats.base_bytes += memory.range.size;
     }
+    if (stats.has_base) stats.base_bytes -= stats.memory_bytes;
     return stats;
 }
 
@@ -55,6 +58,7 @@ public:
         add_raw_streams(metadata_, contents);
         add_columns(metadata_, contents);
         add_ranges(metadata_, contents);
+        add_base(metadata_, contents);
         metadata_.add_late_stream(raw::MozSoftErrors, soft_errors_.size());
         add_memory_list(metadata_, layout_);
         constexpr std::int64_t kSecond = 1'000'000'000;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "minidump/reader/summary.h"
 #include "minidump/reader/zstd_input.h"
+#include "minidump/writer/whole.h"
 
 namespace snapcore::fuzz {
 namespace {
@@ -36,6 +37,45 @@ public:
 private:
     std::span<const std::byte> bytes_;
 };
+
+// What a file that names any base gets: a dump with an identity and two ranges of memory.
+// scripts/make_corpus.py has the same.
+std::vector<std::byte> base_file() {
+    namespace raw = minidump::raw;
+    constexpr std::uint32_t kSystemAt = 128, kIdentityAt = 192, kListAt = 208, kMemoryAt = 256;
+    std::vector<std::byte> out(1024);
+    const auto put = [&out](std::size_t at, const auto& value) {
+        std::memcpy(out.data() + at, &value, sizeof value);
+    };
+    raw::MINIDUMP_HEADER header{};
+    header.Signature = raw::kSignature;
+    header.Version = raw::kVersion;
+    header.NumberOfStreams = 3;
+    header.StreamDirectoryRva = sizeof header;
+    put(0, header);
+    put(32, raw::MINIDUMP_DIRECTORY{raw::SystemInfoStream, {56, kSystemAt}});
+    put(44, raw::MINIDUMP_DIRECTORY{raw::SnapcoreIdentity, {16, kIdentityAt}});
+    put(56, raw::MINIDUMP_DIRECTORY{raw::Memory64ListStream, {48, kListAt}});
+    raw::SNAPCORE_IDENTITY identity{};
+    for (std::uint8_t i = 0; i < 16; ++i) identity.Bytes[i] = i;
+    put(kIdentityAt, identity);
+    put(kListAt, raw::MINIDUMP_MEMORY64_LIST{2, kMemoryAt});
+    put(kListAt + 16, raw::MINIDUMP_MEMORY_DESCRIPTOR64{0x10000, 512});
+    put(kListAt + 32, raw::MINIDUMP_MEMORY_DESCRIPTOR64{0x20000, 256});
+    for (std::size_t at = kMemoryAt; at < out.size(); ++at) out[at] = std::byte(at % 251);
+    return out;
+}
+
+std::span<const std::byte> base_bytes() {
+    static const std::vector<std::byte> bytes = base_file();
+    return bytes;
+}
+
+std::unique_ptr<InputFile> open_base(const std::string& name) {
+    if (name.empty() || name.find('/') != std::string::npos || name == "..") std::abort();
+    if (name == "missing") throw Error::file(2, "open", name);
+    return std::make_unique<MemoryFile>(base_bytes());
+}
 
 [[noreturn]] void fail(const std::string& what) {
     std::fprintf(stderr, "check failed: %s\n", what.c_str());
@@ -114,6 +154,7 @@ void check_read(DumpFile& file,
     std::byte out[256];
     const std::size_t got = file.read(range.address + inside, out);
     const std::uint64_t left = range.present - inside;
+    if (range.in_base != 0) bytes = base_bytes();
     check(got >= std::min<std::uint64_t>(left, sizeof out), "memory that is there is not read");
     const std::size_t own = static_cast<std::size_t>(std::min<std::uint64_t>(left, got));
     const std::byte* const there = bytes.data() + range.offset + inside;
@@ -122,14 +163,18 @@ void check_read(DumpFile& file,
 
 void exercise_memory(DumpFile& file, std::span<const std::byte> bytes) {
     const std::vector<minidump::FileRange>& ranges = file.memory_ranges();
-    check_rows(ranges.size(), 16, bytes);
+    // Of a base, what lies in the gaps between the file's own ranges.
+    const std::size_t own = bytes.size() / 16;
+    check(ranges.size() <= (file.base() == nullptr ? own : 3 * own + base_bytes().size() / 16),
+          "there are more ranges than the file has room for");
     std::uint64_t last = 0;
     for (const minidump::FileRange& range : ranges) {
         check(range.size != 0, "a range is empty");
         check(range.address >= last, "ranges overlap or are not sorted");
         check(range.present <= range.size, "more of a range is there than it has");
-        check(range.present == 0 ||
-                  (range.offset <= bytes.size() && range.present <= bytes.size() - range.offset),
+        const std::size_t size = range.in_base != 0 ? base_bytes().size() : bytes.size();
+        check(range.in_base == 0 || file.base() != nullptr, "there is no base for a range");
+        check(range.present == 0 || (range.offset <= size && range.present <= size - range.offset),
               "a range lies outside the file");
         last = range.end();
     }
@@ -152,6 +197,30 @@ void exercise_memory(DumpFile& file, std::span<const std::byte> bytes) {
         check(file.read(address, large) <= large.size(), "more is read than was asked for");
     }
     check(file.read(0, {}) == 0, "something is read into nothing");
+}
+
+// Takes what is written and forgets it.
+class Nowhere final : public OutputStream {
+public:
+    void write(std::span<const std::byte> bytes, const std::function<void()>&) override {
+        constexpr std::uint64_t kMost = 1 << 24;
+        size_ += bytes.size();
+        if (size_ > kMost) throw Error(ErrorKind::kCancelled, ErrorDomain::kNone, 0, "", "enough");
+    }
+
+private:
+    std::uint64_t size_ = 0;
+};
+
+void exercise_whole(DumpFile& file) {
+    if (file.base() == nullptr) return;
+    Nowhere out;
+    Control control;
+    try {
+        minidump::write_whole(file, out, control);
+    } catch (const Error&) {
+        // Addresses that no file has room for, or no list of memory.
+    }
 }
 
 }  // namespace
@@ -189,13 +258,14 @@ void exercise(DumpFile& file, std::span<const std::byte> bytes) {
     static_cast<void>(file.mac_boot_arguments());
     static_cast<void>(file.dso_debug());
     static_cast<void>(file.comment());
+    exercise_whole(file);
     check(file.diagnostics().size() <= 1000, "there is no end of diagnostics");
 }
 
 void exercise(std::span<const std::byte> bytes) {
     bool opened = false, found_nothing = false;
     try {
-        DumpFile file(std::make_unique<MemoryFile>(bytes), false);
+        DumpFile file(std::make_unique<MemoryFile>(bytes), false, open_base);
         opened = true;
         exercise(file, bytes);
         found_nothing = file.diagnostics().empty();
@@ -204,7 +274,7 @@ void exercise(std::span<const std::byte> bytes) {
     }
     bool refused = false;
     try {
-        DumpFile file(std::make_unique<MemoryFile>(bytes), true);
+        DumpFile file(std::make_unique<MemoryFile>(bytes), true, open_base);
         exercise(file, bytes);
         check(file.diagnostics().empty(), "a strict reader goes on");
     } catch (const Error& error) {

@@ -77,6 +77,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     header.Version = raw::kVersion;
     header.NumberOfStreams = count;
     header.StreamDirectoryRva = kDirectoryAt;
+    header.Flags = 2;  // MiniDumpWithFullMemory
     put(file, 0, header);
     exercise(file);
     return 0;

@@ -33,6 +33,8 @@ _COMMANDS = {
     "read": ("read", "print bytes of the memory of a process or a dump file"),
     "diff": ("diff", "show which handles, threads, regions or modules came and went"),
     "leaks": ("leaks", "sample the handles of a process and rank what grows"),
+    "watch": ("watch", "dump a process again and again: later dumps hold what has changed"),
+    "merge": ("watch", "make one plain dump of one of 'watch' and its base"),
     "scan": ("scan", "gather one table of many dump files into Parquet or Arrow"),
     "report": ("report", "write an HTML page about a process or a dump file"),
     "doctor": ("doctor", "tell what may be captured here, and why not"),

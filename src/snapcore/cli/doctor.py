@@ -17,8 +17,9 @@ from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.output import write_json
 from snapcore.cli.streams import is_terminal, write_lines
 from snapcore.cli.tables import add_format
-from snapcore.cli.target import find_process, process_name
+from snapcore.cli.target import find_process
 from snapcore.display.text import human_size, printable
+from snapcore.naming import process_name
 from snapcore.native import _core
 
 if TYPE_CHECKING:
@@ -220,6 +221,15 @@ def linux_checks(facts: Mapping[str, str], uid: int) -> Iterator[Check]:
             f"{word}{' missing' if key in missing else ''}" for key, (word, _) in _FEATURES.items()
         ),
         "; ".join(f"{_FEATURES[key][0]}: {_FEATURES[key][1]}" for key in missing),
+    )
+    sees = facts["page_frames"] == "yes"
+    yield Check(
+        "page frames",
+        _OK if sees else _NOTE,
+        "seen" if sees else "not seen",
+        ""
+        if sees
+        else "watch reads all memory to see what has changed; with CAP_SYS_ADMIN it would not",
     )
     held = [name for bit, name in _CAPABILITIES.items() if effective >> bit & 1]
     own_alone = "" if capable else "processes of other users need root or CAP_SYS_PTRACE"

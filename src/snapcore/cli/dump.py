@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import snapcore
 from snapcore.cli.exit_codes import CommandError, ExitCode
 from snapcore.cli.streams import is_terminal
-from snapcore.cli.target import find_process, process_name
+from snapcore.cli.target import find_process
 from snapcore.display.text import human_size
 from snapcore.display.values import parse_flags
 from snapcore.flags import CaptureFlags, MiniDumpType
+from snapcore.naming import dump_name, process_name
 from snapcore.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -28,7 +27,16 @@ if TYPE_CHECKING:
 
     from snapcore import DumpResult
 
-__all__ = ["COMMANDS", "DumpCommand", "parse_flags"]
+__all__ = [
+    "COMMANDS",
+    "DumpCommand",
+    "add_content",
+    "add_preset_flags",
+    "chosen_flags",
+    "compression_of",
+    "parse_flags",
+    "progress_bar",
+]
 
 _DEFAULT_PRESET = "full"
 _PRESET_HELP = {
@@ -40,6 +48,79 @@ _PRESET_HELP = {
 }
 _SCHEMA = 1
 _STDOUT = "-"
+
+
+def add_preset_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of what a dump holds, which `chosen_flags` reads.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of a command that dumps.
+    """
+    content = parser.add_mutually_exclusive_group()
+    for preset, text in _PRESET_HELP.items():
+        default = " (default)" if preset == _DEFAULT_PRESET else ""
+        content.add_argument(
+            f"--{preset}",
+            dest="preset",
+            action="store_const",
+            const=preset,
+            default=_DEFAULT_PRESET,
+            help=f"{text}{default}",
+        )
+    content.add_argument(
+        "--flags", metavar="FLAGS", help="what else: MiniDumpType names or a number"
+    )
+
+
+def chosen_flags(arguments: argparse.Namespace) -> int:
+    """What a dump is to hold.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        What the parser made.
+
+    Returns
+    -------
+    int
+        Of ``MiniDumpType``.
+    """
+    if arguments.flags is None:
+        return PRESETS[arguments.preset]
+    return parse_flags(MiniDumpType, arguments.flags)
+
+
+def add_content(parser: argparse.ArgumentParser) -> None:
+    """Add what else a dump takes.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of a command that dumps.
+    """
+    parser.add_argument(
+        "--environment",
+        action="store_true",
+        help="keep the environment of the process, which may hold secrets (Linux)",
+    )
+    parser.add_argument(
+        "--compress",
+        metavar="zstd[:LEVEL]",
+        help="compress it, at level 1 to 22 (default: 3), in frames that the other commands "
+        "unpack one at a time and zstd -d all together; a name that is made ends in .dmp.zst "
+        "(extra 'zstd')",
+    )
+    parser.add_argument("--comment", metavar="TEXT", help="text kept in the file")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="for the whole command")
+    parser.add_argument(
+        "--max-pause",
+        metavar="SECONDS",
+        type=float,
+        default=1.0,
+        help="the target is let go after it, whatever was reached (default: %(default)s)",
+    )
 
 
 class DumpCommand:
@@ -68,25 +149,7 @@ class DumpCommand:
             help="file, or folder for snapcore-NAME.PID.UTC.dmp, or - for stdout, with what is said "
             "of it on stderr (default: the current folder)",
         )
-        content = parser.add_mutually_exclusive_group()
-        for preset, text in _PRESET_HELP.items():
-            default = " (default)" if preset == _DEFAULT_PRESET else ""
-            content.add_argument(
-                f"--{preset}",
-                dest="preset",
-                action="store_const",
-                const=preset,
-                default=_DEFAULT_PRESET,
-                help=f"{text}{default}",
-            )
-        content.add_argument(
-            "--flags", metavar="FLAGS", help="what else: MiniDumpType names or a number"
-        )
-        parser.add_argument(
-            "--environment",
-            action="store_true",
-            help="keep the environment of the process, which may hold secrets (Linux)",
-        )
+        add_preset_flags(parser)
         parser.add_argument(
             "--capture", metavar="FLAGS", help="CaptureFlags to capture besides what FLAGS need"
         )
@@ -102,24 +165,7 @@ class DumpCommand:
             action="store_true",
             help="replace an existing file; write to stdout even where it is a terminal",
         )
-        parser.add_argument(
-            "--compress",
-            metavar="zstd[:LEVEL]",
-            help="compress it, at level 1 to 22 (default: 3), in frames that the other commands "
-            "unpack one at a time and zstd -d all together; a name that is made ends in .dmp.zst "
-            "(extra 'zstd')",
-        )
-        parser.add_argument("--comment", metavar="TEXT", help="text kept in the file")
-        parser.add_argument(
-            "--timeout", metavar="SECONDS", type=float, help="for the whole command"
-        )
-        parser.add_argument(
-            "--max-pause",
-            metavar="SECONDS",
-            type=float,
-            default=1.0,
-            help="the target is let go after it, whatever was reached (default: %(default)s)",
-        )
+        add_content(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
@@ -136,15 +182,10 @@ class DumpCommand:
         int
             The exit code.
         """
-        flags = (
-            PRESETS[arguments.preset]
-            if arguments.flags is None
-            else parse_flags(MiniDumpType, arguments.flags)
-        )
         capture = (
             None if arguments.capture is None else parse_flags(CaptureFlags, arguments.capture)
         )
-        compression, level = _compression(arguments.compress)
+        compression, level = compression_of(arguments.compress)
         to_stdout = arguments.output == _STDOUT
         if to_stdout and sys.stdout is None:
             message = "stdout is closed"
@@ -153,13 +194,13 @@ class DumpCommand:
             message = "a dump is no text for a terminal; give a file, a pipe, or --force"
             raise CommandError(message)
         pid = find_process(arguments.target)
-        with _progress_bar(enabled=not arguments.quiet) as progress:
+        with progress_bar(enabled=not arguments.quiet) as progress:
             result = snapcore.dump(
                 pid,
                 sys.stdout.buffer
                 if to_stdout
                 else _output_path(arguments.output, pid, compression),
-                flags,
+                chosen_flags(arguments),
                 capture=capture,
                 method=arguments.method,
                 overwrite=arguments.force,
@@ -183,7 +224,19 @@ class DumpCommand:
         return ExitCode.WARNINGS if warnings else ExitCode.OK
 
 
-def _compression(text: str | None) -> tuple[str | None, int | None]:
+def compression_of(text: str | None) -> tuple[str | None, int | None]:
+    """Name and level of ``--compress``.
+
+    Parameters
+    ----------
+    text : str or None
+        As given.
+
+    Returns
+    -------
+    tuple of str or None, and int or None
+        None where nothing is compressed, and for the default level.
+    """
     if text is None:
         return None, None
     name, colon, level = text.partition(":")
@@ -198,11 +251,8 @@ def _compression(text: str | None) -> tuple[str | None, int | None]:
 def _output_path(output: str | None, pid: int, compression: str | None) -> str:
     if output is not None and not Path(output).is_dir() and not output.endswith(os.sep):
         return output
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    # A process may call itself anything, "../../x" included.
-    name = re.sub(r"[^\w.+-]", "_", process_name(pid))
-    suffix = ".dmp.zst" if compression else ".dmp"
-    return str(Path(output or "") / f"snapcore-{name}.{pid}.{now}{suffix}")
+    name = dump_name(process_name(pid), pid, compressed=compression is not None)
+    return str(Path(output or "") / name)
 
 
 def _summary(pid: int, result: DumpResult) -> Iterator[str]:
@@ -228,7 +278,19 @@ def _summary(pid: int, result: DumpResult) -> Iterator[str]:
 
 
 @contextmanager
-def _progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int, str], object] | None]:
+def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int, str], object] | None]:
+    """Show on the terminal how a dump goes.
+
+    Parameters
+    ----------
+    enabled : bool
+        Whether it is wanted.
+
+    Yields
+    ------
+    callable or None
+        The `progress` of a dump.
+    """
     if not enabled or not sys.stderr.isatty():
         yield None
         return

@@ -159,6 +159,21 @@ def _memory(file: DumpFile) -> _Section:
     return [*facts, _size_fact("present", present)] if size != present else facts
 
 
+def _base(file: DumpFile) -> _Section:
+    base = file.base
+    if base is None:
+        return None
+    ranges = file.memory_ranges()
+    there = int(ranges["size"][ranges["in_base"] == 1].sum())
+    return [
+        Fact("name", base.name),
+        Fact("path", base.path),
+        Fact("identity", base.identity),
+        _size_fact("size", base.size),
+        _size_fact("memory", there),
+    ]
+
+
 _MASKS = {"flags", "affinity", "xstate_features", "integrity_level", "execute_flags"}
 _SIZES = {"file_cache", "peak_file_cache", "page_size", "allocation_granularity"}
 
@@ -253,6 +268,7 @@ _FILE_SECTIONS: tuple[tuple[str, Callable[[DumpFile], _Section]], ...] = (
     ("exception", _exception),
     ("tables", _tables),
     ("memory", _memory),
+    ("base", _base),
     ("misc", _misc),
     ("system_memory", _system_memory),
     ("breakpad", _breakpad),

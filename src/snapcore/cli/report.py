@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,9 @@ import snapcore
 from snapcore import DumpFile, DumpFormatError
 from snapcore.cli.exit_codes import CommandError, ExitCode
 from snapcore.cli.streams import warn, write_lines
-from snapcore.cli.target import process_name
 from snapcore.cli.views import add_target, open_view
 from snapcore.display.text import printable
+from snapcore.naming import process_name, safe_name
 
 if TYPE_CHECKING:
     import argparse
@@ -99,8 +98,7 @@ def _earlier(path: str, *, strict: bool) -> DumpFile:
 def _output_path(view: Snapshot | DumpFile) -> str:
     if isinstance(view, DumpFile):
         return f"{Path(view.path).name}.html"
-    # A process may call itself anything, "../../x" included.
-    name = re.sub(r"[^\w.+-]", "_", process_name(view.pid))
+    name = safe_name(process_name(view.pid))
     return os.fspath(Path(f"snapcore-{name}.{view.pid}.html"))
 
 

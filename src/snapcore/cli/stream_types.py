@@ -50,6 +50,9 @@ _NAMES = {
     # snapcore
     0x534E5001: "SnapcoreRanges",
     0x534E5002: "SnapcoreToken",
+    0x534E5003: "SnapcoreColumns",
+    0x534E5004: "SnapcoreIdentity",
+    0x534E5005: "SnapcoreBase",
 }
 
 

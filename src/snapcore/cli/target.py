@@ -9,28 +9,10 @@ from pathlib import Path
 from snapcore.cli.exit_codes import NoSuchProcess
 from snapcore.native import _core
 
-__all__ = ["find_process", "find_target", "process_name"]
+__all__ = ["find_process", "find_target"]
 
 _SUFFIXES = (".dmp", ".dmp.zst")
 _SEPARATORS = tuple(s for s in (os.sep, os.altsep) if s)
-
-
-def process_name(pid: int) -> str:
-    """Name of the program that a process runs.
-
-    Parameters
-    ----------
-    pid : int
-        Process id.
-
-    Returns
-    -------
-    str
-        Base name of the executable, the short name where that cannot be read, ``"process"`` where
-        neither can.
-    """
-    names = (os.fsdecode(name) for other, name, _ in _core.list_processes() if other == pid)
-    return next(names, "") or "process"
 
 
 def find_process(text: str) -> int:

@@ -150,6 +150,7 @@ def capture_facts(view: ProcessView) -> list[tuple[str, str]]:
             ("File", view.path),
             ("Flags", flags.replace("|", ", ")),
             ("Memory", f"{human_size(int(ranges['size'].sum()))} in {len(ranges):,} ranges"),
+            ("Base", view.base.name if view.base else None),
             ("Comment", view.comment()),
         ]
     else:
