@@ -84,10 +84,8 @@ COMPARISON = Comparison(
         PAUSES[LLDB]: "peer",
     },
     ratios=(
-        Ratio(over=DUMP, under=PWRITE, at_most=1.5),
-        Ratio(over=GCORE, under=DUMP, at_least=5, cases="256 MiB*"),
-        Ratio(over=GCORE, under=DUMP, at_least=3, cases="1 GiB*"),
-        Ratio(over=GCORE, under=DUMP),
+        Ratio(over=DUMP, under=PWRITE, at_most=1),
+        Ratio(over=GCORE, under=DUMP, at_least=5),
         Ratio(over=GCORE, under=COMMAND),
         Ratio(over=GCORE, under=PWRITE),
         Ratio(over=LLDB, under=DUMP),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PAUSE, FORK = "pause", "fork()"
 # A thread must be stopped, read and let go, which fork() does for none but its own.
-MORE_THAN_FORK, ONCE, A_THREAD = 1.3, 200e-6, 40e-6
+MORE_THAN_FORK, ONCE, A_THREAD = 1.1, 100e-6, 25e-6
 ALLOWED = "allowance"
 
 
