@@ -73,6 +73,6 @@ def stubs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Ratios against fork() and gcore; needs the target programs (session cpp)."""
-    session.install(".")
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    """Comparisons with other tools, which must be installed (scripts/setup)."""
+    session.install(".[arrow,cli,zstd]", "--group", "bench")
+    session.run("python", "benchmarks", *session.posargs)

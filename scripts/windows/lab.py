@@ -5,7 +5,7 @@ Usage: python scripts/windows/lab.py COMMAND
     setup                           put the Windows Python together
     build                           cross-compile both modules, pack their wheels into dist/wine/, install them under Wine
     test [ARGUMENTS OF PYTEST]      build, then run the tests
-    bench                           build, then benchmarks/windows_walk.py
+    bench [ROUNDS]                  build, then the walk that `python benchmarks` compares
     python production|stand_in ...  run the Windows Python with one of the two modules
 
 What is downloaded is verified and kept in $SNAPCORE_CACHE (default: ~/.cache/snapcore); everything else lies in build/windows/.
@@ -295,9 +295,8 @@ def main() -> int:
         return test(*arguments)
     if command == "bench":
         install("stand_in")
-        return python(
-            "stand_in", ROOT / "benchmarks" / "windows_walk.py", SNAPCORE_VARIANT="stand_in"
-        )
+        program = ROOT / "benchmarks" / "programs" / "windows_walk.py"
+        return python("stand_in", program, *(arguments or ["9"]), SNAPCORE_VARIANT="stand_in")
     if command == "python":
         return python(arguments[0], *arguments[1:])
     return 0

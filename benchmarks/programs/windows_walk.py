@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Walk 100,000 handles and 5,000 threads into columns, against the same walk written with ctypes.
 
-Run under Wine, on entries that the stand-in has ready beforehand: ``python scripts/windows/lab.py bench``. The stand-in's own time is measured and
-taken off both.
+Run under Wine by ``python scripts/windows/lab.py bench ROUNDS``, on entries that the stand-in has ready beforehand. The stand-in's
+own time is measured as well.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -19,10 +19,10 @@ import numpy as np
 import snapcore
 from snapcore import CaptureFlags
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tests"))
 from windows_support import StandIn
 
-HANDLES, THREADS, RUNS = 100_000, 5_000, 9
+HANDLES, THREADS = 100_000, 5_000
 FLAGS = (
     CaptureFlags.HANDLES
     | CaptureFlags.HANDLE_NAME_INFORMATION
@@ -159,27 +159,26 @@ def walk_with_snapcore() -> int:
 
 
 def main() -> int:
-    """Run it."""
+    """Run it; the answer is one line of JSON, in ns."""
+    rounds = int(sys.argv[1])
     sim = StandIn()
     dll = ctypes.WinDLL("snapsim.dll")
-    ours, theirs, own = [], [], []
-    for _ in range(RUNS):
-        own.append(sim.own_time_ns(HANDLES, THREADS))
-        sim.prepare(HANDLES, THREADS)
-        ours.append(walk_with_snapcore())
-        sim.prepare(HANDLES, THREADS)
-        theirs.append(walk_with_ctypes(dll))
-    print(f"{HANDLES:,} handles and {THREADS:,} threads, {RUNS} runs in turn, under Wine\n")
-    print("| | stand-in alone | snapcore | ctypes | ctypes / snapcore |")
-    print("| --- | --- | --- | --- | --- |")
-    # What disturbs a run only adds to it, so the least of each is nearest to what it costs.
-    for name, choose in (("minima", min), ("medians", statistics.median)):
-        taken_off = choose(own)
-        mine, his = choose(ours) - taken_off, choose(theirs) - taken_off
-        print(
-            f"| {name} | {taken_off / 1e6:.0f} ms | {mine / 1e6:.0f} ms | {his / 1e6:.0f} ms "
-            f"| {his / mine:.0f} |"
-        )
+    turns = {
+        "snapcore": walk_with_snapcore,
+        "ctypes": lambda: walk_with_ctypes(dll),
+        "snapcore (again)": walk_with_snapcore,
+    }
+    found: dict[str, list[int]] = {"stand-in": [], **{name: [] for name in turns}}
+    for number in range(-1, rounds):
+        own = sim.own_time_ns(HANDLES, THREADS)
+        for name, walk in turns.items():
+            sim.prepare(HANDLES, THREADS)
+            took = walk()
+            if number >= 0:  # the round before warms up
+                found[name].append(took)
+        if number >= 0:
+            found["stand-in"].append(own)
+    print(json.dumps({"handles": HANDLES, "threads": THREADS, **found}))
     return 0
 
 
