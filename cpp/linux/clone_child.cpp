@@ -31,6 +31,7 @@ constexpr std::uint64_t kShareDescriptors =
 constexpr std::uint64_t kCloseRangeUnshare = 2;
 constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
 constexpr std::int64_t kReapPauseNs = 1'000'000'000;
+constexpr std::int64_t kSettleNs = 10'000'000'000;  // nobody stands still for it
 constexpr std::int64_t kBirthNs = 1'000'000'000;
 constexpr std::int64_t kDeathNs = 5'000'000'000;
 constexpr std::int64_t kDeathNsPerGiB = 100'000'000;
@@ -208,7 +209,7 @@ void CloneChild::settle(const Injection& injection,
                                                 call_address,
                                                 kInjectedCalls.close_range,
                                                 {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
-                                                monotonic_ns() + kReapPauseNs);
+                                                monotonic_ns() + kSettleNs);
         if (left < 0) {
             warn(diagnostics,
                  "clone_shares_descriptors",
@@ -218,6 +219,7 @@ void CloneChild::settle(const Injection& injection,
                  pid_);
         }
     } catch (const Error& error) {
+        if (error.kind() == ErrorKind::kTimedOut) throw;
         throw Error(ErrorKind::kOther,
                     ErrorDomain::kErrno,
                     error.code(),

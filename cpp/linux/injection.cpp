@@ -282,7 +282,16 @@ std::int64_t call_in_clone(const Tracee& clone,
     for (int stops = 0; stops < kMostStops; ++stops) {
         if (!clone.resume(PTRACE_SYSCALL)) break;
         const auto stop = clone.wait(deadline_ns);
-        if (!stop || stop->kind == StopKind::kGone) break;
+        if (!stop) {
+            throw Error(ErrorKind::kTimedOut,
+                        ErrorDomain::kErrno,
+                        ETIMEDOUT,
+                        "PTRACE_SYSCALL",
+                        "the clone does not get to run; the machine is busy, or its cgroup was "
+                        "frozen: try again",
+                        static_cast<std::uint32_t>(clone.tid()));
+        }
+        if (stop->kind == StopKind::kGone) break;
         if (stop->kind == StopKind::kCall && !clone.at_call_entry()) {
             return call_result(clone.registers());
         }
