@@ -4,6 +4,7 @@
  *
  *   fork          ns that fork() takes, the median of three
  *   write PATH    ns that writing the same bytes to a file takes: pwrite, 1 MiB at a time, one thread
+ *   change N      ns that writing to every Nth page takes
  *   watch, gap    the longest time since "watch" for which a thread that sleeps 1 ms at a time stood still
  *
  * Arguments: MIB THREADS small|huge RESERVED_GIB
@@ -85,6 +86,15 @@ static int64_t write_all(const char *path) {
     return now() - start;
 }
 
+static int64_t change(size_t every) {
+    static char value;
+    const int64_t start = now();
+    ++value;
+    for (size_t page = 0; page < pieces * (PIECE / PAGE); page += every)
+        memory[page * PAGE / PIECE * stride + page * PAGE % PIECE + sizeof(size_t)] = value;
+    return now() - start;
+}
+
 static void start_thread(void *(*body)(void *)) {
     pthread_t thread;
     pthread_attr_t small;
@@ -122,6 +132,7 @@ int main(int argc, char **argv) {
         line[strcspn(line, "\n")] = 0;
         if (!strcmp(line, "fork")) said = fork_thrice();
         if (!strncmp(line, "write ", 6)) said = write_all(line + 6);
+        if (!strncmp(line, "change ", 7)) said = change(strtoul(line + 7, NULL, 10));
         if (!strcmp(line, "watch")) {
             if (!is_watched++) start_thread(watch);
             largest_gap = 0;
