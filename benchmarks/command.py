@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import page, results, tables
+from benchmarks import page, results, stats, tables
+from benchmarks.model import Case
 from benchmarks.registry import COMPARISONS
 from benchmarks.timing import Run
 
@@ -50,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
         help="renew docs/performance.json with what is measured, and the tables and plots of the page",
     )
     docs.add_argument(
-        "--page", action="store_true", help="the tables and plots from docs/performance.json alone"
+        "--page",
+        action="store_true",
+        help="ratios, tables and plots anew from the times in docs/performance.json",
     )
     return out
 
@@ -107,6 +110,17 @@ def merged(new: dict[str, Any]) -> dict[str, Any]:
     return new | {"comparisons": [found[name] for name in COMPARISONS if name in found]}
 
 
+def summarised_anew(found: dict[str, Any]) -> dict[str, Any]:
+    """The recorded times with ratios and aims as the comparisons declare them now."""
+    for recorded in found["comparisons"]:
+        comparison = COMPARISONS[recorded["name"]]
+        recorded["cases"] = [
+            stats.summarise(comparison, Case(case["name"], case["samples"], case["sizes"]))
+            for case in recorded["cases"]
+        ]
+    return found
+
+
 def main() -> int:
     """Run what the command line asks for."""
     options = parser().parse_args()
@@ -124,7 +138,8 @@ def main() -> int:
             results.save(merged(found), page.RESULTS)
 
     if options.page:
-        out = results.load(page.RESULTS)
+        out = summarised_anew(results.load(page.RESULTS))
+        results.save(out, page.RESULTS)
     else:
         names = options.only or list(COMPARISONS)
         with tempfile.TemporaryDirectory(dir=options.folder, prefix="snapcore-") as name:

@@ -174,9 +174,7 @@ void CloneChild::make(const StoppedThreads& target,
     if (result.value < 0 || result.child == 0) throw clone_refused(-result.value, target.pid());
 }
 
-void CloneChild::settle(const Injection& injection,
-                        std::uint64_t call_address,
-                        Diagnostics& diagnostics) {
+void CloneChild::settle(const Injection& injection, Diagnostics& diagnostics) {
     const UniqueDescriptor score(::open(proc(pid_, "oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC));
     if (!score || ::write(score.get(), "1000", 4) != 4) {
         warn(diagnostics,
@@ -206,7 +204,7 @@ void CloneChild::settle(const Injection& injection,
     // close the target's descriptors.
     try {
         const std::int64_t left = call_in_clone(Tracee(pid_),
-                                                call_address,
+                                                injection.call_address(),
                                                 kInjectedCalls.close_range,
                                                 {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
                                                 monotonic_ns() + kSettleNs);

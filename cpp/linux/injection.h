@@ -56,6 +56,8 @@ public:
     void put_back();
 
     pid_t tid() const;
+    // Of the instruction that makes the call, which a copy of the target has as well.
+    std::uint64_t call_address() const { return call_address_; }
     bool has_way_home() const { return frame_.has_value(); }
     // The bytes that the frame covers, as they were: a copy of the target must get them back.
     std::uint64_t covered_address() const { return frame_ ? frame_->address : 0; }

@@ -44,7 +44,7 @@ def by_frames(options) -> bool:
 
 
 def test_each_dump_is_whole_and_holds_what_changed(target, placement, options, tmp_path):
-    pages = 1000
+    pages = 4000
     at = target.do(f"at = small({pages}, 1); answer = at")
     expected: set[int] = set()
     with snapcore.watch(target.pid, tmp_path, count=5, **options) as watch:
