@@ -718,6 +718,18 @@ def test_a_pause_beyond_max_pause_is_told(start, placement):
     assert target.ask("alive") == {"done": "alive"}
 
 
+def test_max_pause_where_two_threads_trace(start, placement):
+    """The one that waits for the clone lets go of its half at max_pause, the other one of its own."""
+    target = start("kinds", "crowd", 60, 60_000)
+    with pytest.raises(snapcore.TimedOut, match="page tables took longer"):
+        snapcore.capture(target.pid, max_pause=0.02)
+    will_be_untouched(target.pid)
+    assert target.ask("alive") == {"done": "alive"}
+    with snapcore.capture(target.pid, max_pause=5) as snap:
+        assert len(snap.threads()) == 61
+    is_untouched(target.pid)
+
+
 @every_way
 def test_60000_mappings(start, way, tmp_path):
     target = start("kinds", "crowd", 0, 60_000)
