@@ -70,6 +70,12 @@ def idle():
 
 
 if WINDOWS:
+    if VARIANT:
+        windows_support.start_again_under_wine()
+
+    def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+        for program in windows_support.started_again:
+            terminalreporter.write_line(f"Wine had to be asked twice to start {program}")
 
     @pytest.fixture(autouse=True)
     def sim():

@@ -4,8 +4,34 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+from typing import Any
 
 from support import STAND_IN
+
+ERROR_INTERNAL_ERROR = 1359
+started_again: list[str] = []
+
+
+def start_again_under_wine() -> None:
+    """Start a program a second time where Wine could not.
+
+    Wine answers ERROR_INTERNAL_ERROR where the new process ended before it had spoken to the
+    wineserver, which happens about once in thousands of starts and to any program; what is
+    tested here has no part in it. The end of the tests tells how often it was so.
+    """
+    start = subprocess._winapi.CreateProcess
+
+    def create_process(*arguments: Any) -> Any:
+        try:
+            return start(*arguments)
+        except OSError as failed:
+            if failed.winerror != ERROR_INTERNAL_ERROR:
+                raise
+            started_again.append(str(arguments[1]))
+            return start(*arguments)
+
+    subprocess._winapi.CreateProcess = create_process
 
 
 class StandIn:
