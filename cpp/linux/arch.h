@@ -30,7 +30,7 @@ struct ThreadRegisters {
 
 // Numbers of the system calls that are injected.
 struct InjectedCalls {
-    std::uint64_t clone, close_range, wait4;
+    std::uint64_t clone, close_range, wait4, madvise;
 };
 extern const InjectedCalls kInjectedCalls;
 // The Architecture that this build can capture.

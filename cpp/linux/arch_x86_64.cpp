@@ -173,7 +173,7 @@ constexpr std::string_view kRestorers[] = {
 
 }  // namespace
 
-const InjectedCalls kInjectedCalls{SYS_clone, 436 /* close_range */, SYS_wait4};
+const InjectedCalls kInjectedCalls{SYS_clone, 436 /* close_range */, SYS_wait4, SYS_madvise};
 const Architecture kArchitecture = Architecture::kAmd64;
 const unsigned kExtendedStateNote = 0x202;  // NT_X86_XSTATE
 const std::string_view kCallGadget("\x0f\x05\xc3", 3);

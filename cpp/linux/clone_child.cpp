@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +19,7 @@
 #include "base/error.h"
 #include "base/owners.h"
 #include "linux/access.h"
+#include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "linux/remote_memory.h"
 
@@ -32,6 +34,7 @@ constexpr std::uint64_t kCloseRangeUnshare = 2;
 constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
 constexpr std::int64_t kReapPauseNs = 1'000'000'000;
 constexpr std::int64_t kSettleNs = 10'000'000'000;  // nobody stands still for it
+constexpr std::int64_t kGiveBackNs = 1'000'000'000;
 constexpr std::int64_t kBirthNs = 1'000'000'000;
 constexpr std::int64_t kDeathNs = 5'000'000'000;
 constexpr std::int64_t kDeathNsPerGiB = 100'000'000;
@@ -216,6 +219,7 @@ void CloneChild::settle(const Injection& injection, Diagnostics& diagnostics) {
                  "stay open until the snapshot is closed",
                  pid_);
         }
+        call_address_ = injection.call_address();
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::kTimedOut) throw;
         throw Error(ErrorKind::kOther,
@@ -224,6 +228,28 @@ void CloneChild::settle(const Injection& injection, Diagnostics& diagnostics) {
                     error.call(),
                     "the clone was killed by somebody else",
                     static_cast<std::uint32_t>(pid_));
+    }
+}
+
+void CloneChild::give_back(const Range& range) noexcept {
+    if (!alive_ || call_address_ == 0) return;
+    const auto give_back_part = [&](std::uint64_t start, std::uint64_t end) {
+        if (start >= end) return;
+        call_in_clone(Tracee(pid_),
+                      call_address_,
+                      kInjectedCalls.madvise,
+                      {start, end - start, MADV_DONTNEED, 0, 0, 0},
+                      monotonic_ns() + kGiveBackNs);
+    };
+    try {
+        // Not the code that makes the call; it may lie across two pages.
+        const std::uint64_t code = align_down(call_address_, kPageSize);
+        const std::uint64_t start = align_up(range.address, kPageSize);
+        const std::uint64_t end = align_down(range.end(), kPageSize);
+        give_back_part(start, std::min(end, code));
+        give_back_part(std::max(start, code + 2 * kPageSize), end);
+    } catch (const std::exception&) {
+        call_address_ = 0;  // it has gone, or waits for a disk: its memory comes back with its end
     }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/diagnostics.h"
+#include "base/range.h"
 #include "linux/injection.h"
 
 namespace snapcore::linux_os {
@@ -28,6 +29,9 @@ public:
     // opinion whom to kill first.
     void settle(const Injection& injection, Diagnostics& diagnostics);
 
+    // Lets its pages of the range go, so that the target need not copy those that it writes to.
+    void give_back(const Range& range) noexcept;
+
     // Ends it and waits for its end. Its zombie then belongs to the target: see reap_clone().
     void kill() noexcept;
 
@@ -37,6 +41,7 @@ public:
 private:
     pid_t pid_ = 0;
     std::int32_t pid_in_target_ = 0;
+    std::uint64_t call_address_ = 0;  // 0: it makes no more calls
     bool alive_ = false;
 };
 

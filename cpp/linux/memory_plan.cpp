@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string>
 
-#include "linux/pagemap.h"
 #include "linux/regions.h"
 
 namespace snapcore::linux_os {
@@ -17,9 +16,10 @@ bool is_shared_memory(const Mapping& m) {
 
 class Planner {
 public:
-    Planner(int clone_pagemap, int target_pagemap)
+    Planner(int clone_pagemap, int target_pagemap, const ScannedPages& scanned)
         : private_pagemap_(clone_pagemap >= 0 ? clone_pagemap : target_pagemap),
-          target_pagemap_(target_pagemap) {}
+          target_pagemap_(target_pagemap),
+          scanned_(scanned) {}
 
     void add(const Mapping& m, bool image) {
         const bool readable = m.readable || m.writable || m.executable;
@@ -66,7 +66,10 @@ private:
 
     void anonymous(const Mapping& m) {
         const bool kept = is_kept_from_clone(m);
-        const AnonymousPages pages = anonymous_pages(m, kept ? target_pagemap_ : private_pagemap_);
+        const auto* const runs = kept ? nullptr : scanned_.find({m.start, m.end - m.start});
+        const AnonymousPages pages =
+            runs != nullptr ? anonymous_pages(m, *runs)
+                            : anonymous_pages(m, kept ? target_pagemap_ : private_pagemap_);
         // PROT_NONE that holds nothing is a reservation, not memory.
         if (pages.populated.empty() && !m.readable && !m.writable && !m.executable) return;
         for (const Range& run : pages.populated) range(run.address, run.end(), !kept);
@@ -98,6 +101,7 @@ private:
 
     int private_pagemap_;
     int target_pagemap_;
+    const ScannedPages& scanned_;
     MemoryPlan plan_;
     std::uint64_t device_bytes_ = 0, excluded_bytes_ = 0, untouched_bytes_ = 0;
 };
@@ -109,7 +113,10 @@ bool is_device(const Mapping& m) {
 }
 
 AnonymousPages anonymous_pages(const Mapping& m, int pagemap) {
-    const std::vector<Range> runs = populated_runs(pagemap, m.start, m.end, true);
+    return anonymous_pages(m, populated_runs(pagemap, m.start, m.end, true));
+}
+
+AnonymousPages anonymous_pages(const Mapping& m, std::span<const Range> runs) {
     AnonymousPages pages;
     const auto zero = [&](std::uint64_t begin, std::uint64_t end) {
         pages.zero.push_back({begin, end - begin});
@@ -134,8 +141,9 @@ AnonymousPages anonymous_pages(const Mapping& m, int pagemap) {
 
 MemoryPlan plan_full_memory(std::span<const Mapping> mappings,
                             int clone_pagemap,
-                            int target_pagemap) {
-    Planner planner(clone_pagemap, target_pagemap);
+                            int target_pagemap,
+                            const ScannedPages& scanned) {
+    Planner planner(clone_pagemap, target_pagemap, scanned);
     const std::vector<bool> image = image_mappings(mappings);
     for (std::size_t i = 0; i < mappings.size(); ++i) planner.add(mappings[i], image[i]);
     return planner.finish();

@@ -10,6 +10,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "base/range.h"
@@ -24,6 +26,22 @@ std::vector<Range> populated_runs(int pagemap,
                                   std::uint64_t start,
                                   std::uint64_t end,
                                   bool anonymous_only);
+
+// What populated_runs() found of some mappings.
+class ScannedPages {
+public:
+    void add(Range mapping, std::vector<Range> runs) {
+        found_.insert_or_assign(std::pair(mapping.address, mapping.size), std::move(runs));
+    }
+    // Null where exactly this was not scanned.
+    const std::vector<Range>* find(Range mapping) const {
+        const auto it = found_.find({mapping.address, mapping.size});
+        return it == found_.end() ? nullptr : &it->second;
+    }
+
+private:
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<Range>> found_;
+};
 
 // Whether this kernel knows PAGEMAP_SCAN.
 bool can_scan_pagemap();

@@ -12,6 +12,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "linux/tracer_protocol.h"
@@ -27,6 +29,13 @@ public:
         : memory_(std::move(memory)), copies_(std::move(copies)), running_(running) {}
 
     std::size_t read(std::uint64_t address, std::span<std::byte> out) override;
+    void finished(const Range& range) override {
+        if (give_back_) give_back_(range);
+    }
+    // Told of what is not read again; by two threads at a time.
+    void set_give_back(std::function<void(const Range&)> give_back) {
+        give_back_ = std::move(give_back);
+    }
     // True where all of the range was copied in the stop.
     bool is_copied(Range range) const;
     const std::vector<MemoryCopy>& copies() const { return copies_; }
@@ -48,6 +57,7 @@ private:
     std::vector<Range> apart_;
     std::vector<MemoryCopy> copies_;  // ascending, not overlapping
     pid_t running_;
+    std::function<void(const Range&)> give_back_;
     std::atomic<std::int64_t> deadline_ns_{0};
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/diagnostics.h"
 #include "base/range.h"
+#include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "minidump/contents.h"
 #include "tables/tables.h"
@@ -37,6 +38,8 @@ struct AnonymousPages {
     std::vector<Range> populated, zero;
 };
 AnonymousPages anonymous_pages(const Mapping& mapping, int pagemap);
+// The same from what populated_runs() found.
+AnonymousPages anonymous_pages(const Mapping& mapping, std::span<const Range> runs);
 
 struct MemoryPlan {
     std::vector<minidump::MemoryRange>
@@ -51,9 +54,11 @@ struct MemoryPlan {
 //   to an ELF image: all of it; other mappings of files, and shared memory: the pages that the
 //   target has mapped; the rest is left out and counted; never: [vvar], [vsyscall], devices (VM_IO,
 //   VM_PFNMAP), MADV_DONTDUMP, and PROT_NONE where nothing is populated.
-// `clone_pagemap` is -1 where there is no clone; `target_pagemap` then serves for both.
+// `clone_pagemap` is -1 where there is no clone; `target_pagemap` then serves for both. `scanned`:
+// what is known of the clone's pages already.
 MemoryPlan plan_full_memory(std::span<const Mapping> mappings,
                             int clone_pagemap,
-                            int target_pagemap);
+                            int target_pagemap,
+                            const ScannedPages& scanned = {});
 
 }  // namespace snapcore::linux_os

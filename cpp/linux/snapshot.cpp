@@ -125,6 +125,11 @@ void LinuxSnapshot::trace(Control& control) {
     auto [record, descriptors] = tracer_->capture(request, control);
     const std::int64_t answered_ns = monotonic_ns();
     clone_ = std::move(descriptors);
+    // The clone is for one dump of all memory.
+    if (source_ == MemorySource::kClone &&
+        (options_.dump_flags & MiniDumpType::WITH_FULL_MEMORY) != 0) {
+        walk_.emplace(clone_.directory.get(), clone_.pagemap.get(), options_.pid);
+    }
     captured_at_ns_ = record.captured_at_ns;
     pause_ns_ = record.pause_ns;
     diagnostics_ = std::move(record.diagnostics);
@@ -153,6 +158,9 @@ void LinuxSnapshot::trace(Control& control) {
         has_memory ? std::move(clone_.memory) : UniqueDescriptor(),
         std::move(record.memory),
         source_ == MemorySource::kParts ? static_cast<pid_t>(options_.pid) : 0);
+    if (walk_) {
+        memory_->set_give_back([this](const Range& range) { tracer_->give_back(range); });
+    }
     if (source_ == MemorySource::kLive) memory_->set_deadline(asked_ns + options_.max_pause_ns);
     phases_ = std::move(record.phases);
     phases_.emplace_back("tracer", answered_ns - asked_ns);
@@ -342,8 +350,8 @@ const std::vector<Mapping>& LinuxSnapshot::mappings() {
             mappings_ = parse_maps(maps_text_);
         } else {
             must_be_open();
-            std::vector<Mapping> found =
-                parse_maps(read_text(clone_.directory.get(), "smaps", options_.pid));
+            std::vector<Mapping> found = parse_maps(
+                walk_ ? walk_->smaps() : read_text(clone_.directory.get(), "smaps", options_.pid));
             if (source_ == MemorySource::kClone) add_kept_from_clone(found);
             mappings_ = std::move(found);
         }
@@ -449,6 +457,7 @@ void LinuxSnapshot::close() {
     if (closed_) return;
     closed_ = true;
     memory_.reset();
+    walk_.reset();
     clone_ = {};
     directory_.reset();
     if (!tracer_) return;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "linux/clone_walk.h"
 #include "linux/memory_parts.h"
 #include "linux/modules.h"
 #include "linux/page_compare.h"
@@ -90,6 +91,7 @@ private:
     UniqueDescriptor directory_;  // /proc/PID of the target
     std::unique_ptr<TracerClient> tracer_;
     CaptureDescriptors clone_;               // or the target's own, without a clone
+    std::optional<CloneWalk> walk_;          // uses those
     std::shared_ptr<ProcessMemory> memory_;  // shared with reads that are under way at close()
 
     ProcessInfo process_;

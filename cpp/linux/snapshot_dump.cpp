@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "generated/flags.h"
 #include "linux/arch.h"
+#include "linux/pagemap.h"
 #include "linux/regions.h"
 #include "linux/snapshot.h"
 #include "linux/system.h"
@@ -115,7 +116,11 @@ void LinuxSnapshot::add_memory(minidump::Contents& contents) {
         MemoryPlan plan;
         const UniqueDescriptor target(::openat(directory_.get(), "pagemap", O_RDONLY | O_CLOEXEC));
         if (full) {
-            plan = plan_full_memory(mappings(), live ? -1 : pagemap, live ? pagemap : target.get());
+            static const ScannedPages kNothing;
+            plan = plan_full_memory(mappings(),
+                                    live ? -1 : pagemap,
+                                    live ? pagemap : target.get(),
+                                    walk_ ? walk_->pages() : kNothing);
         } else {
             plan = plan_parts({contents.flags,
                                mappings(),

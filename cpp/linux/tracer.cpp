@@ -108,6 +108,8 @@ public:
     std::int64_t hold_deadline_ns() const { return started_ns_ + request_.max_pause_ns; }
     void let_go();
 
+    // Of the clone, which goes on without it.
+    void give_back(const Range& range) noexcept;
     void finish(ReleaseRecord& release) noexcept;
 
 private:
@@ -438,6 +440,11 @@ void Tracer::let_go() {
     pause_ns_ = monotonic_ns() - started_ns_;
 }
 
+void Tracer::give_back(const Range& range) noexcept {
+    if (clone_.pid() == 0) return;
+    for_clone([&] { clone_.give_back(range); });
+}
+
 void Tracer::finish(ReleaseRecord& release) noexcept {
     if (target_ != nullptr) let_go();
     release.pause_ns = pause_ns_;
@@ -484,7 +491,12 @@ void serve_capture(int socket, int client, const TracerRequest& request, Watchdo
         tracer.let_go();
         release.held_to_the_end = false;
     }
-    wait_for_release(socket, client, 0);
+    for (;;) {
+        wait_for_release(socket, client, 0);
+        const auto next = receive_request(socket, false);
+        if (!next || next->kind != RequestKind::kGiveBack) break;
+        tracer.give_back(next->range);
+    }
     tracer.finish(release);
     send_release(socket, release);
 }

@@ -16,6 +16,7 @@
 // PTRACE_DETACH                           | let go                            | nothing
 // After it:
 // close_range in the clone                | leave the shared descriptor table | nothing: it closes what only the clone holds
+// madvise in the clone                    | what was written is given back    | page faults of its code; 1 s, then no more
 // kill, waitid                            | the end of the clone              | the freeing of its memory, polled
 // wait4 in the target                     | no zombie (second, short stop)    | as the first stop, 1 s; 3 s in all
 //

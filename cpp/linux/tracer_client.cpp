@@ -296,6 +296,14 @@ std::pair<CaptureRecord, CaptureDescriptors> TracerClient::capture(const TracerR
                 target_);
 }
 
+void TracerClient::give_back(const Range& range) const noexcept {
+    if (!socket_ || ::getpid() != owner_) return;
+    TracerRequest request;
+    request.kind = RequestKind::kGiveBack;
+    request.range = range;
+    offer_request(socket_.get(), request);
+}
+
 ReleaseRecord TracerClient::release() noexcept {
     ReleaseRecord record;
     if (!socket_) return record;

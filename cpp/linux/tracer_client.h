@@ -42,6 +42,8 @@ public:
     // not answer, what `control` says within a bounded time.
     std::pair<CaptureRecord, CaptureDescriptors> capture(const TracerRequest& request,
                                                          Control& control);
+    // The clone need not keep this memory any more. The rest of the process, and the target, may.
+    void give_back(const Range& range) const noexcept;
     // Ends clone or hold and waits for the tracer's end. If the tracer was killed, a second one
     // collects the clone's zombie. Never throws.
     ReleaseRecord release() noexcept;

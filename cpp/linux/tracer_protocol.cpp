@@ -227,10 +227,14 @@ void send_request(int socket, const TracerRequest& request) {
     }
 }
 
-std::optional<TracerRequest> receive_request(int socket) {
+void offer_request(int socket, const TracerRequest& request) noexcept {
+    (void)::send(socket, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+std::optional<TracerRequest> receive_request(int socket, bool wait) {
     TracerRequest request;
     ssize_t n;
-    while ((n = ::recv(socket, &request, sizeof request, 0)) < 0) {
+    while ((n = ::recv(socket, &request, sizeof request, wait ? 0 : MSG_DONTWAIT)) < 0) {
         if (errno != EINTR) return std::nullopt;
     }
     if (n != sizeof request) return std::nullopt;

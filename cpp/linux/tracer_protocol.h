@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the tracer and its client say to each other over a SOCK_SEQPACKET pair: one request, one
-// answer with descriptors, then a release and its answer. The end of the connection means release
-// as well.
+// answer with descriptors, what the clone may give back, then a release and its answer. The end of
+// the connection means release as well.
 #pragma once
 
 #include <array>
@@ -32,7 +32,7 @@ inline constexpr std::uint32_t kHandles = 32;
 inline constexpr std::uint32_t kMaps = 64;  // text of maps, in the stop
 }  // namespace need
 
-enum class RequestKind : std::uint32_t { kCapture, kReap };
+enum class RequestKind : std::uint32_t { kCapture, kReap, kGiveBack };
 
 struct TracerRequest {
     RequestKind kind = RequestKind::kCapture;
@@ -45,6 +45,7 @@ struct TracerRequest {
     std::int64_t max_pause_ns = 0;
     std::uint64_t shared_budget_bytes = 0;
     std::uint64_t dump_flags = 0;  // MiniDumpType, for kParts
+    Range range;                   // kGiveBack
 };
 
 struct ThreadSample {
@@ -90,8 +91,10 @@ struct ReleaseRecord {
 };
 
 void send_request(int socket, const TracerRequest& request);
-// nullopt: the other side has gone.
-std::optional<TracerRequest> receive_request(int socket);
+// Where the other side is not keeping up, nothing is sent.
+void offer_request(int socket, const TracerRequest& request) noexcept;
+// nullopt: the other side has gone, or has sent nothing yet and `wait` is false.
+std::optional<TracerRequest> receive_request(int socket, bool wait = true);
 
 void send_capture(int socket, const CaptureRecord& record, const CaptureDescriptors& descriptors);
 void send_release(int socket, const ReleaseRecord& record);

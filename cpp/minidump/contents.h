@@ -63,6 +63,8 @@ public:
     virtual ~MemoryReader() = default;
     // Bytes read from the start of the range; less than asked: the page behind them cannot be read.
     virtual std::size_t read(std::uint64_t address, std::span<std::byte> out) = 0;
+    // The range is not read again.
+    virtual void finished(const Range& /*range*/) {}
 };
 
 // One range of memory to be written. Ranges ascend and do not overlap.

@@ -198,7 +198,7 @@ def test_two_looks_at_a_process(run, child):
     [
         (["x.dmp"], "second"),
         (["1", "--by", "type", "--columns", "type"], "--columns"),
-        (["1", "--interval", "0"], "number of seconds"),
+        (["1", "--interval", "0"], "invalid time"),
         (["1", "--table", "nothing"], "nothing"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import socket
 import ssl
@@ -15,8 +16,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from linux_support import NothingLeft, children, is_untouched, states
-from support import programs
+from linux_support import NothingLeft, children, is_untouched, states, status
+from support import programs, wait_until
 
 import snapcore
 from snapcore import MiniDumpType
@@ -374,3 +375,57 @@ def test_the_command_refuses_a_terminal(start):
         assert process.returncode == expected, said
         assert (b"MDMP" in seen) == bool(force)
         assert (b"--force" in said) == (not force)
+
+
+@pytest.mark.parametrize("threads", [1, 100])
+def test_the_clone_gives_back_what_was_read(start, placement, tmp_path, threads):
+    mib = 256
+    target = start("memory", mib, f"threads={threads}")
+
+    def held() -> int:
+        """Bytes of anonymous memory that the clone holds."""
+        (clone,) = children(target.pid)
+        return int(status(clone, "RssAnon").split()[0]) << 10
+
+    whole = int(status(target.pid, "RssAnon").split()[0]) << 10
+    path = tmp_path / "streamed.dmp"
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as source, open(theirs, "wb", buffering=0) as file:
+
+        def write() -> None:
+            snapcore.dump(target.pid, file, FULL)
+            file.close()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        with path.open("wb") as out:
+            # A little is read ahead, and given back in steps.
+            for done in (mib // 4, mib // 2, mib * 3 // 4):
+                while out.tell() < done << 20:
+                    out.write(source.read(1 << 20))
+                wait_until(lambda done=done: held() < whole - (done - 40 << 20))
+                assert held() > whole - (done + 60 << 20)
+            shutil.copyfileobj(source, out)
+        writer.join()
+    is_untouched(target.pid)
+    # What it holds is what a snapshot that gives nothing back holds.
+    with snapcore.open(path, strict=True) as dump, snapcore.capture(target.pid) as snap:
+        sizes = 0
+        for address, size in dump.memory_ranges()[["address", "size"]].tolist():
+            if size < 1 << 20:
+                continue
+            sizes += size
+            for at in range(address, address + size, 1 << 20):
+                n = min(1 << 20, address + size - at)
+                assert dump.read(at, n) == snap.read(at, n)
+        assert sizes > mib << 20
+
+
+def test_a_snapshot_that_is_kept_gives_nothing_back(start):
+    target = start("memory", 128)
+    with snapcore.capture(target.pid) as snap, pipe() as (file, reader):
+        (clone,) = children(target.pid)
+        before = status(clone, "RssAnon")
+        snap.dump(file, FULL)
+        assert status(clone, "RssAnon") == before
+        assert len(reader.data) > 128 << 20

@@ -22,7 +22,7 @@ from snapcore import CaptureFlags, MiniDumpType, _core, dtypes
 from snapcore.cli import build_parser
 from snapcore.cli import dump as cli_dump
 from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
-from snapcore.display.values import enumeration_of, parse_flags, parse_size
+from snapcore.display.values import enumeration_of, parse_duration, parse_flags, parse_size
 from snapcore.snapshot import ProcessView
 
 HERE = Path(__file__).parent
@@ -139,6 +139,23 @@ def test_sizes_on_the_command_line(text, value):
 def test_what_is_no_size(text):
     with pytest.raises(ValueError, match="no size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("30", 30), ("2.5", 2.5), (".5s", 0.5), ("500ms", 0.5), ("5m", 300), ("1h", 3600)],
+)
+def test_durations(text, value):
+    assert parse_duration(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "0s", "-1", "1d", "s", "1 2", "nan", "inf", "1e3", "\N{ARABIC-INDIC DIGIT ONE}"],
+)
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="is no time"):
+        parse_duration(text)
 
 
 def test_type_checkers_see_the_names_that_are_there():

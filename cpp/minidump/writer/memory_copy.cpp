@@ -8,6 +8,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace snapcore::minidump {
 namespace {
@@ -20,6 +21,8 @@ constexpr std::size_t kLeastHole = 16 * 1024;
 // fills up is not filled at once.
 constexpr std::uint64_t kAllocation = 64 * 1024 * 1024;
 constexpr int kWorkers = 2;
+// What was read is given back in steps that cost little beside the reading.
+constexpr std::uint64_t kGivenBack = 32 * 1024 * 1024;
 
 bool is_zero(const std::byte* bytes, std::size_t size) {
     // Most pages differ in their first bytes; the rest compares with itself, one byte on.
@@ -51,6 +54,42 @@ void append_range(std::vector<Range>& ranges, Range range) {
     }
 }
 
+std::uint64_t size_of(const std::vector<Range>& ranges) {
+    std::uint64_t size = 0;
+    for (const Range& range : ranges) size += range.size;
+    return size;
+}
+
+// What was read and is to be given back, in the order in which it was handed out.
+class ReadSoFar {
+public:
+    // Returns the number of the piece.
+    std::uint64_t hand_out(const Range& range) {
+        pieces_.push_back({range, false});
+        return first_ + pieces_.size() - 1;
+    }
+    // Ranges to give back, if it is time to.
+    std::vector<Range> was_read(std::uint64_t number) {
+        pieces_[static_cast<std::size_t>(number - first_)].read = true;
+        while (!pieces_.empty() && pieces_.front().read) {
+            append_range(behind_, pieces_.front().range);
+            pieces_.pop_front();
+            ++first_;
+        }
+        if (size_of(behind_) < kGivenBack) return {};
+        return std::exchange(behind_, {});
+    }
+
+private:
+    struct Piece {
+        Range range;
+        bool read;
+    };
+    std::deque<Piece> pieces_;
+    std::uint64_t first_ = 0;
+    std::vector<Range> behind_;
+};
+
 class Copier {
 public:
     Copier(const MemoryLayout& layout,
@@ -76,6 +115,7 @@ private:
     struct Piece {
         std::uint64_t address = 0, offset = 0;
         std::size_t size = 0;
+        std::uint64_t number = 0;
     };
 
     void work() noexcept {
@@ -112,6 +152,7 @@ private:
             file_.allocate(piece.offset, size);
             allocated_ = piece.offset + size;
         }
+        piece.number = so_far_.hand_out({piece.address, piece.size});
         inside_ += piece.size;
         if (inside_ == placed.range.size) {
             ++range_;
@@ -125,7 +166,17 @@ private:
             const std::lock_guard lock(mutex_);
             append_range(unreadable_, range);
         });
+        give_back(piece);
         write(piece, buffer);
+    }
+
+    void give_back(const Piece& piece) {
+        std::vector<Range> ranges;
+        {
+            const std::lock_guard lock(mutex_);
+            ranges = so_far_.was_read(piece.number);
+        }
+        for (const Range& range : ranges) memory_.finished(range);
     }
 
     void write(const Piece& piece, std::span<const std::byte> buffer) {
@@ -164,6 +215,7 @@ private:
     std::size_t range_ = 0;
     std::uint64_t inside_ = 0;
     std::uint64_t allocated_ = 0;  // offset in the file
+    ReadSoFar so_far_;
     bool failed_ = false;
     std::exception_ptr error_;
     std::vector<Range> unreadable_;
@@ -209,6 +261,7 @@ private:
     void read_ahead() noexcept {
         try {
             std::uint64_t at = 0;  // offset in the file's memory
+            ReadSoFar so_far;
             for (const PlacedRange& placed : layout_.ranges()) {
                 std::uint64_t done = 0;
                 while (done < placed.range.size) {
@@ -226,6 +279,9 @@ private:
                         memory_, address, std::span(piece.bytes).subspan(gap), [&](Range range) {
                             append_range(unreadable_, range);
                         });
+                    for (const Range& range : so_far.was_read(so_far.hand_out({address, size}))) {
+                        memory_.finished(range);
+                    }
                     done += size;
                     at += gap + size;
                     put(read_, std::move(piece));

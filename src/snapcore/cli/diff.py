@@ -20,6 +20,7 @@ from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
 from snapcore.cli.tables import add_output, add_rows, by_column, choose, write_rows
 from snapcore.cli.target import find_target
 from snapcore.cli.views import ask, identity_of, open_view
+from snapcore.display.values import parse_duration
 from snapcore.dtypes import Column
 
 if TYPE_CHECKING:
@@ -29,33 +30,10 @@ if TYPE_CHECKING:
 
     from snapcore import Diagnostic, Difference, Table
 
-__all__ = ["COMMANDS", "DiffCommand", "seconds"]
+__all__ = ["COMMANDS", "DiffCommand"]
 
 _TABLES = {command.name: command for command in TABLE_COMMANDS}
 _CHANGES = ("added", "removed", "kept")
-
-
-def seconds(text: str) -> float:
-    """Positive number of seconds, for argparse.
-
-    Parameters
-    ----------
-    text : str
-        As given on the command line.
-
-    Returns
-    -------
-    float
-        The number.
-    """
-    number = float(text)
-    if not 0 < number < 1e9:
-        raise ValueError
-    return number
-
-
-# What argparse calls a value that it refuses.
-seconds.__name__ = "number of seconds"
 
 
 class DiffCommand:
@@ -95,10 +73,10 @@ class DiffCommand:
         )
         parser.add_argument(
             "--interval",
-            metavar="SECONDS",
-            type=seconds,
+            metavar="TIME",
+            type=parse_duration,
             default=10.0,
-            help="between two looks at a process (default: 10)",
+            help="between two looks at a process: 5, 500ms, 10m (default: 10)",
         )
         parser.add_argument("--kept", action="store_true", help="list what stayed as well")
         parser.add_argument(

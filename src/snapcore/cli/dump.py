@@ -16,7 +16,7 @@ from snapcore.cli.exit_codes import CommandError, ExitCode
 from snapcore.cli.streams import is_terminal
 from snapcore.cli.target import find_process
 from snapcore.display.text import human_size
-from snapcore.display.values import parse_flags
+from snapcore.display.values import parse_duration, parse_flags
 from snapcore.flags import CaptureFlags, MiniDumpType
 from snapcore.naming import dump_name, process_name
 from snapcore.presets import PRESETS
@@ -113,13 +113,18 @@ def add_content(parser: argparse.ArgumentParser) -> None:
         "(extra 'zstd')",
     )
     parser.add_argument("--comment", metavar="TEXT", help="text kept in the file")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="for the whole command")
+    parser.add_argument(
+        "--timeout",
+        metavar="TIME",
+        type=parse_duration,
+        help="for the whole command: 30, 500ms, 5m",
+    )
     parser.add_argument(
         "--max-pause",
-        metavar="SECONDS",
-        type=float,
+        metavar="TIME",
+        type=parse_duration,
         default=1.0,
-        help="the target is let go after it, whatever was reached (default: %(default)s)",
+        help="the target is let go after it, whatever was reached: 2, 500ms (default: 1)",
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import snapcore
 from snapcore.cli.columnar import check_output
-from snapcore.cli.diff import seconds
 from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.frame import Frame
 from snapcore.cli.streams import complain, warn
@@ -16,6 +15,7 @@ from snapcore.cli.tables import COMMANDS as TABLE_COMMANDS
 from snapcore.cli.tables import add_output, choose, write_rows
 from snapcore.cli.target import find_process
 from snapcore.display.text import printable
+from snapcore.display.values import parse_duration
 from snapcore.dtypes import Column
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class LeaksCommand:
         parser.add_argument("target", metavar="PID|NAME", help="process id, or name of one process")
         parser.add_argument(
             "--interval",
-            metavar="SECONDS",
-            type=seconds,
+            metavar="TIME",
+            type=parse_duration,
             default=1.0,
-            help="from one sample to the next (default: 1)",
+            help="from one sample to the next: 5, 500ms, 10m (default: 1)",
         )
         parser.add_argument(
             "--count",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from snapcore.cli.exit_codes import ExitCode
 from snapcore.cli.streams import complain, flush, warn, write
 from snapcore.cli.target import find_process
 from snapcore.display.text import human_size, printable
-from snapcore.display.values import parse_size
+from snapcore.display.values import parse_duration, parse_size
 
 if TYPE_CHECKING:
     import argparse
@@ -33,14 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "MergeCommand", "WatchCommand"]
 
 _SCHEMA = 1
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
-
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)", text)
-    if match is None or not 0 < float(match[1]) < 1e9:
-        raise ValueError
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def _number(text: str) -> int:
@@ -51,7 +42,6 @@ def _number(text: str) -> int:
 
 
 # What argparse calls a value that it refuses.
-_duration.__name__ = "time (30, 30s, 500ms, 5m, 1h)"
 _number.__name__ = "number (at least 1)"
 
 
@@ -85,7 +75,7 @@ class WatchCommand:
         parser.add_argument(
             "--every",
             metavar="TIME",
-            type=_duration,
+            type=parse_duration,
             default=60.0,
             help="from one dump to the next: 30s, 500ms, 5m (default: 60s)",
         )

@@ -16,13 +16,22 @@ if TYPE_CHECKING:
 
     from snapcore.dtypes import Column
 
-__all__ = ["enumeration_of", "formatter", "parse_flags", "parse_size", "parse_value"]
+__all__ = [
+    "enumeration_of",
+    "formatter",
+    "parse_duration",
+    "parse_flags",
+    "parse_size",
+    "parse_value",
+]
 
 Enumeration: TypeAlias = type[enum.IntFlag] | type[enum.IntEnum]
 
 _NS = 1_000_000_000
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _SIZE = re.compile(r"([0-9]+|0x[0-9a-f]+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*(ns|us|ms|s)")
 # Masks and numbers of devices, which dtypes.py gives no unit.
 _HEXADECIMAL = frozenset({"granted_access", "attributes", "section_attributes", "device"})
@@ -146,6 +155,35 @@ def parse_size(text: str) -> int:
     except ValueError:
         message = f"{text!r} is no size; a number, 0x..., or a number with k, M, G or T"
         raise ValueError(message) from None
+
+
+def parse_duration(text: str) -> float:
+    """Time in seconds.
+
+    Parameters
+    ----------
+    text : str
+        A positive number; of seconds, or with ms, s, m or h behind it.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    ValueError
+        If it is nothing of the kind.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found is None or not 0 < float(found[1]) < 1e9:
+        message = f"{text!r} is no time; a number of seconds, or one with ms, s, m or h"
+        raise ValueError(message)
+    return float(found[1]) * _UNITS[found[2]]
+
+
+# What argparse calls a value that it refuses.
+parse_duration.__name__ = "time (30, 30s, 500ms, 5m, 1h)"
 
 
 def parse_value(column: Column, text: str) -> int | str:
