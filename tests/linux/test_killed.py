@@ -1,159 +1,336 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL at any instant, of the tracer or of its caller: the target goes on unharmed and no clone runs."""
+"""SIGKILL at any instant, of the tracer, of its caller or of both: the target goes on unharmed and no clone runs.
+
+Likewise when the target dies, is stopped, gets signals, forks or calls execve at any of these instants.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-import random
-import statistics
-import subprocess
+import re
+import signal
 import sys
-import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from linux_support import children, kill, state
-from support import wait_until
+from linux_support import children, kill, state, states
+from long_runs import count, record
+from runtime_targets import is_right
+from support import Target, wait_until
 
 import snapcore
 
-KILLS = 200
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-# Snapshots without end; a killed tracer is an exception that it survives.
-CALLER = """
-import sys, snapcore
-pid = int(sys.argv[1])
-print("ready", flush=True)
-while True:
-    try:
-        with snapcore.capture(pid, snapcore.CaptureFlags.DOCUMENTED):
-            pass
-    except snapcore.SnapError:
-        pass
-"""
+RANDOM_KILLS = count(12, 2000)
+CHOSEN_KILLS = count(12, 200)
+BATCH = 50
 
+# The tracer alone, its caller alone, both at once. A tracer that is a thread dies with its caller.
+VICTIMS = [("helper", "tracer"), ("helper", "caller"), ("helper", "both"), ("thread", "caller")]
+every_victim = pytest.mark.parametrize(("placement", "victim"), VICTIMS)
 
-def tracers_of(pid: int) -> list[int]:
-    return [child for child in children(pid) if state(child) != "Z"]
-
-
-def start_caller(pid: int, placement: str) -> subprocess.Popen[bytes]:
-    caller = subprocess.Popen(
-        [sys.executable, "-c", CALLER, str(pid)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "SNAPCORE_TRACER": placement},
-    )
-    assert caller.stdout is not None
-    assert caller.stdout.readline() == b"ready\n"
-    return caller
+KINDS = {
+    "busy": ("sleepers", "busy"),
+    "asleep": ("sleepers", "asleep"),
+    "static": ("sleepers_static", ""),
+    # Extended state that a thread has only when it asked for it; without AMX as the first.
+    "tiles": ("sleepers", "tiles"),
+    # Two threads trace.
+    "crowd": ("sleepers", "crowd"),
+}
+EVERY_TARGET = [*KINDS, "python", "go", "go_cgo", "java", "node"]
 
 
-def seconds_of_a_capture(pid: int) -> float:
-    """How long one takes here and now, from the start of the tracer to its end."""
-    taken = []
-    for _ in range(15):
-        started = time.monotonic()
-        with snapcore.capture(pid, snapcore.CaptureFlags.DOCUMENTED):
-            pass
-        taken.append(time.monotonic() - started)
-    return statistics.median(taken)
+@pytest.fixture
+def start_kind(request, start, start_runtime, tmp_path) -> Callable[[str], Target]:
+    request.node.may_leave_zombie = True
+
+    def starter(kind: str) -> Target:
+        if kind not in KINDS:
+            return start_runtime(kind)
+        program, option = KINDS[kind]
+        return start(program, tmp_path, option)
+
+    return starter
+
+
+class Killer(Target):
+    """tests/linux/killer.py, with the folder into which it has dumps written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.run([sys.executable, str(Path(__file__).with_name("killer.py"))])
+
+    def order(self, pid: int, placement: str, **what: Any) -> dict[str, Any]:
+        order = {"pid": pid, "folder": str(self.folder), "placement": placement, **what}
+        return self.ask(json.dumps(order))
+
+    def files_are_whole(self) -> int:
+        """What has the name of a dump is one; how many files have another name."""
+        others = 0
+        for file in self.folder.iterdir():
+            if file.suffix == ".dmp":
+                with snapcore.open(file, strict=True) as dump:
+                    assert len(dump.threads()) > 0
+                    assert sum(r["size"] for r in dump.memory_ranges().to_records()) > 0
+            else:
+                assert re.fullmatch(r".*\.[0-9a-f]{16}\.tmp", file.name), file
+                others += 1
+        return others
+
+
+@pytest.fixture
+def killer(tmp_path) -> Iterator[Killer]:
+    program = Killer(tmp_path / "killer")
+    yield program
+    program.end()
+
+
+def clones(pid: int) -> list[int]:
+    """Children that tell nobody of their end, which no program here makes itself."""
+    out = []
+    for child in children(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            if fields[35] == "0":
+                out.append(child)
+    return out
 
 
 def no_clone_runs(pid: int) -> bool:
     """Zombies may be left by a kill; a clone that runs, or hangs in a stop, may not."""
-    return all(state(child) in ("Z", "gone") for child in children(pid))
+    return all(state(clone) in ("Z", "gone") for clone in clones(pid))
 
 
-def is_unharmed(target) -> None:
+def runs_and_is_not_traced(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return not states(pid) & {"t", "T"}
+    return False
+
+
+def is_unharmed(target: Target, kills: int) -> None:
     wait_until(lambda: no_clone_runs(target.pid))
-    for task in os.listdir(f"/proc/{target.pid}/task"):
-        wait_until(lambda task=task: state(int(task)) not in ("t", "T"))
+    wait_until(lambda: runs_and_is_not_traced(target.pid))
     check = target.ask("check")
     assert check["violations"] == 0, check["report"]
+    if "interrupted" not in check:
+        is_right(target)
+        return
     # A tracer that dies between its stop and its correction leaves EINTR behind in the calls that the kernel never restarts; nothing
     # can mend that from outside (docs/linux.md).
-    assert check["interrupted"] <= KILLS
-    counted = check["counter"]
-    wait_until(lambda: target.ask("check")["counter"] > counted)
+    assert check["interrupted"] <= kills * 2
+    wait_until(lambda: target.ask("check")["rounds"] > check["rounds"])
+    if check["counter"]:
+        wait_until(lambda: target.ask("check")["counter"] > check["counter"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("program", "arguments"),
-    # Tiles: extended state that a thread has only when it asked for it; without AMX as the first.
-    # A crowd: two threads trace.
-    [
-        ("sleepers", []),
-        ("sleepers_static", []),
-        ("sleepers", ["tiles"]),
-        ("sleepers", ["crowd"]),
-    ],
-)
-def test_200_kills_of_the_tracer(start, request, tmp_path, monkeypatch, program, arguments):
-    request.node.may_leave_zombie = True
-    monkeypatch.setenv("SNAPCORE_TRACER", "helper")
-    target = start(program, tmp_path, *arguments)
-    span = seconds_of_a_capture(target.pid)
-    caller = start_caller(target.pid, "helper")
-    pick = random.Random(1)
-    kills = 0
-    deadline = time.monotonic() + 120
-    try:
-        while kills < KILLS:
-            assert time.monotonic() < deadline
-            time.sleep(pick.uniform(0, span))
-            tracers = tracers_of(caller.pid)
-            if tracers:
-                kill(tracers[0])
-                kills += 1
-            if kills % 20 == 0:
-                is_unharmed(target)
-        assert caller.poll() is None, "the caller did not survive its tracer"
-    finally:
-        caller.kill()
-        caller.communicate()
-    is_unharmed(target)
-    # A zombie is what a kill leaves behind once the clone was made: proof that not all of them came too early or too late.
-    assert len(children(target.pid)) > KILLS // 20
-
-
-@pytest.mark.slow
-def test_200_kills_of_the_caller(start, request, placement, tmp_path):
-    request.node.may_leave_zombie = True
-    target = start("sleepers", tmp_path)
-    pick = random.Random(2)
-    # A capture takes a few milliseconds; starting an interpreter takes a hundred times that, so one is killed in a fork of a warm one.
-    script = """
-import os, random, signal, sys, time, snapcore
-pid, kills, seed = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-pick = random.Random(seed)
-for _ in range(kills):
-    child = os.fork()
-    if child == 0:
-        while True:
-            try:
-                with snapcore.capture(pid, snapcore.CaptureFlags.DOCUMENTED):
-                    pass
-            except snapcore.SnapError:
-                pass
-    time.sleep(pick.uniform(0, 0.02))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-"""
-    for _ in range(KILLS // 20):
-        subprocess.run(
-            [sys.executable, "-c", script, str(target.pid), "20", str(pick.randrange(2**31))],
-            check=True,
-            timeout=120,
-            env={**os.environ, "SNAPCORE_TRACER": placement},
+@pytest.mark.timeout(60 + 2 * RANDOM_KILLS)
+@every_victim
+@pytest.mark.parametrize("kind", EVERY_TARGET)
+def test_killed_at_random_instants(start_kind, killer, kind, placement, victim):
+    target = start_kind(kind)
+    kills, in_capture = 0, 0
+    while kills < RANDOM_KILLS:
+        done = killer.order(
+            target.pid,
+            placement,
+            who=victim,
+            count=min(BATCH, RANDOM_KILLS - kills),
+            seed=kills,
+            seconds=120,
         )
-        is_unharmed(target)
+        assert done["kills"] > 0
+        kills += done["kills"]
+        in_capture += done["tracers_alive"]
+        is_unharmed(target, kills)
+    # A zombie is what a kill leaves behind once the clone was made: proof that not all of them came too early or too late.
+    zombies = len(clones(target.pid))
+    assert zombies > 0 or kills < 100
+    assert in_capture > kills // 4 or placement == "thread"
+    unfinished = killer.files_are_whole()
+    with snapcore.capture(target.pid) as snap:
+        assert len(snap.threads()) > 0
+    record(
+        "random kills",
+        target=kind,
+        placement=placement,
+        victim=victim,
+        kills=kills,
+        after_the_clone_was_made=zombies,
+        unfinished_files=unfinished,
+    )
+
+
+# Those that change what the target would run if nobody put it back.
+WEIGHTY = {"SETREGSET", "SETSIGMASK", "process_vm_writev", "SYSCALL", "GETEVENTMSG", "CONT"}
+
+
+def choose(kinds: list[str], number: int) -> list[int]:
+    """So many steps of a snapshot: every one where there are not more, else the weighty ones before others."""
+    steps = range(1, len(kinds) + 1)
+    if number < len(kinds):
+        weighty = [step for step in steps if kinds[step - 1] in WEIGHTY]
+        others = [step for step in steps if kinds[step - 1] not in WEIGHTY]
+        half = min(len(weighty), number * 2 // 3)
+        spread = [weighty[i * len(weighty) // half] for i in range(half)]
+        rest = number - half
+        return sorted(spread + [others[i * len(others) // rest] for i in range(rest)])
+    return [1 + i % len(kinds) for i in range(number)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
+@every_victim
+@pytest.mark.parametrize("kind", EVERY_TARGET)
+def test_killed_after_a_chosen_step(start_kind, killer, kind, placement, victim):
+    target = start_kind(kind)
+    kinds = killer.order(target.pid, placement, act="none")["kinds"]
+    done: dict[str, int] = {}
+    for number, step in enumerate(choose(kinds, CHOSEN_KILLS), 1):
+        after = killer.order(target.pid, placement, act=victim, step=step)
+        if after["kind"]:
+            done[after["kind"]] = done.get(after["kind"], 0) + 1
+            # Not later than that: nothing of it was done by a tracer that lived on.
+            assert victim == "caller" or after["steps"] <= step + 70
+        if number % 10 == 0 or number == CHOSEN_KILLS:
+            is_unharmed(target, number)
+    kills = sum(done.values())
+    assert kills >= CHOSEN_KILLS * 3 // 4
+    assert done["SETREGSET"] > 0
+    zombies = len(clones(target.pid))
+    assert zombies > 0
+    record(
+        "chosen kills",
+        target=kind,
+        placement=placement,
+        victim=victim,
+        kills=kills,
+        steps=len(kinds),
+        after_the_clone_was_made=zombies,
+        by_step=done,
+    )
+
+
+# --- What happens to the target at these instants
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
+def test_the_target_dies_after_a_chosen_step(start, killer, placement, tmp_path):
+    target = start("sleepers", tmp_path)
+    kinds = killer.order(target.pid, placement, act="none")["kinds"]
+    target.end()
+    codes: dict[int, int] = {}
+    for step in choose(kinds, CHOSEN_KILLS):
+        victim = Target("sleepers", tmp_path)
+        after = killer.order(victim.pid, placement, act="target", step=step)
+        # A snapshot, SnapError or ProcessGone: no crash, and no wait without end.
+        assert after["code"] in (0, 1, 4)
+        codes[after["code"]] = codes.get(after["code"], 0) + 1
+        if after["kind"]:
+            assert victim.process.wait(10) == -signal.SIGKILL
+        victim.end()
+    # That none of its clones is left is asserted of every test: they become children of this process.
+    assert codes.get(4, 0) > 0
+    record("target killed", placement=placement, ends=codes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
+@pytest.mark.parametrize("act", ["signals", "stop", "stop and continue"])
+def test_the_target_gets_signals_after_a_chosen_step(start, killer, placement, tmp_path, act):
+    target = start("sleepers", tmp_path)
+    kinds = killer.order(target.pid, placement, act="none")["kinds"]
+    facts = target.facts
+    sent = 0
+    for step in choose(kinds, CHOSEN_KILLS):
+        values = list(range(sent + 1, sent + 6)) if act == "signals" else []
+        after = killer.order(
+            target.pid,
+            placement,
+            act=act,
+            step=step,
+            tid=facts["counter"],
+            number=facts["queued"],
+            values=values,
+        )
+        assert after["code"] == 0
+        if after["kind"]:
+            sent += len(values)
+            if act == "stop":
+                wait_until(lambda: states(target.pid) == {"T"})
+                os.kill(target.pid, signal.SIGCONT)
+        wait_until(lambda: runs_and_is_not_traced(target.pid))
+    wait_until(lambda: target.ask("check")["queued_signals"] >= sent)
+    check = target.ask("check")
+    assert check["violations"] == 0, check["report"]
+    assert (check["queued_signals"], check["disorder"]) == (sent, 0)
+    # SIGCONT itself ends epoll_wait and sigtimedwait with EINTR (signal(7)).
+    assert check["interrupted"] == 0 or act != "signals"
+    assert children(target.pid) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
+@every_victim
+@pytest.mark.parametrize("kind", ["forks", "spawns", "threads", "execs", "execs_threaded"])
+def test_killed_where_the_target_is_never_at_rest(
+    request, start, killer, kind, placement, victim, tmp_path
+):
+    request.node.may_leave_zombie = True
+    lives = tmp_path / "lives"
+    target = start("kinds", kind, lives)
+
+    def rounds() -> int:
+        if kind.startswith("execs"):
+            return int.from_bytes(lives.read_bytes()[:8], "little")
+        check = target.ask("check")
+        assert check["violations"] == 0
+        return int(check["rounds"])
+
+    kills = 0
+    # How many steps there are is different each time.
+    for number in range(CHOSEN_KILLS):
+        step = 1 + number * 60 // CHOSEN_KILLS
+        act = victim if number % 3 else "wait"
+        after = killer.order(target.pid, placement, act=act, step=step)
+        assert after["code"] in (0, 1, 4, -signal.SIGKILL)
+        kills += after["kind"] is not None and act == victim
+        before = rounds()
+        wait_until(lambda before=before: rounds() > before + 2)
+        assert target.process.poll() is None
+        wait_until(lambda: no_clone_runs(target.pid))
+    done = killer.order(
+        target.pid, placement, who=victim, count=RANDOM_KILLS, seed=1, seconds=RANDOM_KILLS
+    )
+    before = rounds()
+    wait_until(lambda: rounds() > before + 2)
+    wait_until(lambda: no_clone_runs(target.pid))
+    killer.files_are_whole()
+    record(
+        "kills where the target is never at rest",
+        target=kind,
+        placement=placement,
+        victim=victim,
+        chosen=kills,
+        random=done["kills"],
+    )
+    target.end()
 
 
 def test_a_killed_tracer_is_an_error_and_its_zombie_is_collected(start, tmp_path, monkeypatch):
     monkeypatch.setenv("SNAPCORE_TRACER", "helper")
     target = start("sleepers", tmp_path)
+    before = set(children(os.getpid()))
     snap = snapcore.capture(target.pid)
-    (tracer,) = [child for child in tracers_of(os.getpid()) if child != target.pid]
+    (tracer,) = set(children(os.getpid())) - before
     kill(tracer)
     wait_until(lambda: no_clone_runs(target.pid))
     snap.close()
