@@ -3,7 +3,7 @@
 instants, or after a step of the tracer that was chosen.
 
 A step is a call of ptrace or process_vm_writev, of all threads of the tracer together. They are counted by tracing the
-tracer itself, which stands still after the chosen one. Orders are lines of JSON, and so are the answers. Callers are forks
+tracer itself, which stands still after the chosen one: ["SETREGSET", 2] is the second of this kind. Orders are lines of JSON, and so are the answers. Callers are forks
 of this process: starting an interpreter takes a hundred times as long as a capture.
 """
 
@@ -53,7 +53,6 @@ class Stepped:
     def __init__(self, caller: int) -> None:
         self.caller = caller
         self.status: int | None = None  # of the caller, once it has ended
-        self.steps = 0
         self.kinds: list[str] = []
         self._known = {caller}
         self._call: dict[int, str] = {}
@@ -66,8 +65,8 @@ class Stepped:
                 return int(line.split()[1])
         raise AssertionError(task)
 
-    def run_to(self, step: int) -> int:
-        """The task that has just made this step; 0 once everything has ended before."""
+    def run_to(self, kind: str, number: int) -> int:
+        """The task that has just made the step of this kind and number; 0 once everything has ended before."""
         while self._known:
             task, status = os.waitpid(-1, WALL)
             if os.WIFEXITED(status) or os.WIFSIGNALED(status):
@@ -81,9 +80,8 @@ class Stepped:
                 if PTRACE(GETEVENTMSG, task, None, ctypes.addressof(born)) == 0:
                     self._known.add(born.value)
             if self._at_step(task, status >> 8):
-                self.steps += 1
                 self.kinds.append(self._call.pop(task))
-                if self.steps == step:
+                if self.kinds[-1] == kind and self.kinds.count(kind) == number:
                     return task
             self.go_on(task, status >> 8)
         return 0
@@ -223,8 +221,7 @@ def do_at_step(order: dict[str, Any]) -> dict[str, Any]:
     caller, writer = fork_caller(order, True)
     stepped = Stepped(caller)
     os.close(writer)
-    task = stepped.run_to(order.get("step", 0))
-    kind = stepped.kinds[-1] if task else None
+    task = stepped.run_to(*order.get("step", ("", 0)))
     pid = order["pid"]
     if task:
         act = order["act"]
@@ -245,10 +242,10 @@ def do_at_step(order: dict[str, Any]) -> dict[str, Any]:
         if act == "wait":
             time.sleep(0.003)
         stepped.go_on(task)
-        stepped.run_to(0)
+        stepped.run_to("", 0)
     assert stepped.status is not None
     code = stepped.status >> 8 if os.WIFEXITED(stepped.status) else -stepped.status
-    return {"kind": kind, "kinds": stepped.kinds, "steps": stepped.steps, "code": code}
+    return {"reached": task != 0, "kinds": stepped.kinds, "code": code}
 
 
 def main() -> None:

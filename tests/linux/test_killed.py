@@ -26,13 +26,12 @@ import snapcore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RANDOM_KILLS = count(12, 2000)
-CHOSEN_KILLS = count(12, 200)
+RANDOM_KILLS = count(8, 2000)
+CHOSEN_KILLS = count(10, 200)
 BATCH = 50
 
 # The tracer alone, its caller alone, both at once. A tracer that is a thread dies with its caller.
 VICTIMS = [("helper", "tracer"), ("helper", "caller"), ("helper", "both"), ("thread", "caller")]
-every_victim = pytest.mark.parametrize(("placement", "victim"), VICTIMS)
 
 KINDS = {
     "busy": ("sleepers", "busy"),
@@ -78,7 +77,7 @@ class Killer(Target):
             if file.suffix == ".dmp":
                 with snapcore.open(file, strict=True) as dump:
                     assert len(dump.threads()) > 0
-                    assert sum(r["size"] for r in dump.memory_ranges().to_records()) > 0
+                    assert len(dump.memory_ranges()) > 0
             else:
                 assert re.fullmatch(r".*\.[0-9a-f]{16}\.tmp", file.name), file
                 others += 1
@@ -131,91 +130,97 @@ def is_unharmed(target: Target, kills: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 2 * RANDOM_KILLS)
-@every_victim
+@pytest.mark.timeout(120 + 8 * RANDOM_KILLS)
 @pytest.mark.parametrize("kind", EVERY_TARGET)
-def test_killed_at_random_instants(start_kind, killer, kind, placement, victim):
+def test_killed_at_random_instants(start_kind, killer, kind):
     target = start_kind(kind)
-    kills, in_capture = 0, 0
-    while kills < RANDOM_KILLS:
-        done = killer.order(
-            target.pid,
-            placement,
-            who=victim,
-            count=min(BATCH, RANDOM_KILLS - kills),
-            seed=kills,
-            seconds=120,
+    kills = 0
+    for placement, victim in VICTIMS:
+        in_capture, zombies = 0, len(clones(target.pid))
+        for first in range(0, RANDOM_KILLS, BATCH):
+            number = min(BATCH, RANDOM_KILLS - first)
+            done = killer.order(
+                target.pid, placement, who=victim, count=number, seed=first, seconds=300
+            )
+            assert done["kills"] == number
+            kills += number
+            in_capture += done["tracers_alive"]
+            is_unharmed(target, kills)
+        # A zombie is what a kill leaves behind once the clone was made: proof that not all of them came too early or too late. A
+        # tracer that has only lost its caller leaves none.
+        zombies = len(clones(target.pid)) - zombies
+        if (placement, victim) != ("helper", "caller"):
+            assert zombies > RANDOM_KILLS // 50 or RANDOM_KILLS < 50
+        assert in_capture > RANDOM_KILLS // 4 or placement == "thread"
+        record(
+            "random kills",
+            target=kind,
+            placement=placement,
+            victim=victim,
+            kills=RANDOM_KILLS,
+            while_the_helper_lived=in_capture,
+            zombies=zombies,
+            unfinished_files=killer.files_are_whole(),
         )
-        assert done["kills"] > 0
-        kills += done["kills"]
-        in_capture += done["tracers_alive"]
-        is_unharmed(target, kills)
-    # A zombie is what a kill leaves behind once the clone was made: proof that not all of them came too early or too late.
-    zombies = len(clones(target.pid))
-    assert zombies > 0 or kills < 100
-    assert in_capture > kills // 4 or placement == "thread"
-    unfinished = killer.files_are_whole()
     with snapcore.capture(target.pid) as snap:
         assert len(snap.threads()) > 0
-    record(
-        "random kills",
-        target=kind,
-        placement=placement,
-        victim=victim,
-        kills=kills,
-        after_the_clone_was_made=zombies,
-        unfinished_files=unfinished,
-    )
 
 
 # Those that change what the target would run if nobody put it back.
 WEIGHTY = {"SETREGSET", "SETSIGMASK", "process_vm_writev", "SYSCALL", "GETEVENTMSG", "CONT"}
 
 
-def choose(kinds: list[str], number: int) -> list[int]:
+Step = tuple[str, int]  # the second SETREGSET, say
+
+
+def choose(kinds: list[str], number: int) -> list[Step]:
     """So many steps of a snapshot: every one where there are not more, else the weighty ones before others."""
-    steps = range(1, len(kinds) + 1)
-    if number < len(kinds):
-        weighty = [step for step in steps if kinds[step - 1] in WEIGHTY]
-        others = [step for step in steps if kinds[step - 1] not in WEIGHTY]
-        half = min(len(weighty), number * 2 // 3)
-        spread = [weighty[i * len(weighty) // half] for i in range(half)]
-        rest = number - half
-        return sorted(spread + [others[i * len(others) // rest] for i in range(rest)])
-    return [1 + i % len(kinds) for i in range(number)]
+    steps = [(kind, kinds[: at + 1].count(kind)) for at, kind in enumerate(kinds)]
+    if number >= len(steps):
+        return [steps[i % len(steps)] for i in range(number)]
+    weighty = [step for step in steps if step[0] in WEIGHTY]
+    others = [step for step in steps if step[0] not in WEIGHTY]
+    half = min(len(weighty), number * 2 // 3)
+    rest = number - half
+    return [
+        *(weighty[i * len(weighty) // half] for i in range(half)),
+        *(others[i * len(others) // rest] for i in range(rest)),
+    ]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
-@every_victim
+@pytest.mark.timeout(120 + 8 * CHOSEN_KILLS)
 @pytest.mark.parametrize("kind", EVERY_TARGET)
-def test_killed_after_a_chosen_step(start_kind, killer, kind, placement, victim):
+def test_killed_after_a_chosen_step(start_kind, killer, kind):
     target = start_kind(kind)
-    kinds = killer.order(target.pid, placement, act="none")["kinds"]
-    done: dict[str, int] = {}
-    for number, step in enumerate(choose(kinds, CHOSEN_KILLS), 1):
-        after = killer.order(target.pid, placement, act=victim, step=step)
-        if after["kind"]:
-            done[after["kind"]] = done.get(after["kind"], 0) + 1
-            # Not later than that: nothing of it was done by a tracer that lived on.
-            assert victim == "caller" or after["steps"] <= step + 70
-        if number % 10 == 0 or number == CHOSEN_KILLS:
-            is_unharmed(target, number)
-    kills = sum(done.values())
-    assert kills >= CHOSEN_KILLS * 3 // 4
-    assert done["SETREGSET"] > 0
-    zombies = len(clones(target.pid))
-    assert zombies > 0
-    record(
-        "chosen kills",
-        target=kind,
-        placement=placement,
-        victim=victim,
-        kills=kills,
-        steps=len(kinds),
-        after_the_clone_was_made=zombies,
-        by_step=done,
-    )
+    all_kills = 0
+    for placement, victim in VICTIMS:
+        zombies = len(clones(target.pid))
+        kinds = killer.order(target.pid, placement, act="none")["kinds"]
+        done: dict[str, int] = {}
+        for number, step in enumerate(choose(kinds, CHOSEN_KILLS), 1):
+            after = killer.order(target.pid, placement, act=victim, step=step)
+            all_kills += 1
+            if after["reached"]:  # there were as many this time
+                done[step[0]] = done.get(step[0], 0) + 1
+            if number % 10 == 0 or number == CHOSEN_KILLS:
+                is_unharmed(target, all_kills)
+        kills = sum(done.values())
+        assert kills >= CHOSEN_KILLS * 3 // 4
+        assert done["SETREGSET"] > 0
+        assert done["SYSCALL"] > 0
+        zombies = len(clones(target.pid)) - zombies
+        assert (zombies > 0) == ((placement, victim) != ("helper", "caller"))
+        record(
+            "chosen kills",
+            target=kind,
+            placement=placement,
+            victim=victim,
+            kills=kills,
+            steps=len(kinds),
+            zombies=zombies,
+            by_step=done,
+        )
 
 
 # --- What happens to the target at these instants
@@ -234,7 +239,7 @@ def test_the_target_dies_after_a_chosen_step(start, killer, placement, tmp_path)
         # A snapshot, SnapError or ProcessGone: no crash, and no wait without end.
         assert after["code"] in (0, 1, 4)
         codes[after["code"]] = codes.get(after["code"], 0) + 1
-        if after["kind"]:
+        if after["reached"]:
             assert victim.process.wait(10) == -signal.SIGKILL
         victim.end()
     # That none of its clones is left is asserted of every test: they become children of this process.
@@ -262,7 +267,7 @@ def test_the_target_gets_signals_after_a_chosen_step(start, killer, placement, t
             values=values,
         )
         assert after["code"] == 0
-        if after["kind"]:
+        if after["reached"]:
             sent += len(values)
             if act == "stop":
                 wait_until(lambda: states(target.pid) == {"T"})
@@ -279,7 +284,7 @@ def test_the_target_gets_signals_after_a_chosen_step(start, killer, placement, t
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
-@every_victim
+@pytest.mark.parametrize(("placement", "victim"), VICTIMS)
 @pytest.mark.parametrize("kind", ["forks", "spawns", "threads", "execs", "execs_threaded"])
 def test_killed_where_the_target_is_never_at_rest(
     request, start, killer, kind, placement, victim, tmp_path
@@ -295,14 +300,15 @@ def test_killed_where_the_target_is_never_at_rest(
         assert check["violations"] == 0
         return int(check["rounds"])
 
+    kinds: list[str] = []
+    while "SETREGSET" not in kinds:  # it may have called execve meanwhile
+        kinds = killer.order(target.pid, placement, act="none")["kinds"]
     kills = 0
-    # How many steps there are is different each time.
-    for number in range(CHOSEN_KILLS):
-        step = 1 + number * 60 // CHOSEN_KILLS
+    for number, step in enumerate(choose(kinds, CHOSEN_KILLS)):
         act = victim if number % 3 else "wait"
         after = killer.order(target.pid, placement, act=act, step=step)
         assert after["code"] in (0, 1, 4, -signal.SIGKILL)
-        kills += after["kind"] is not None and act == victim
+        kills += after["reached"] and act == victim
         before = rounds()
         wait_until(lambda before=before: rounds() > before + 2)
         assert target.process.poll() is None
