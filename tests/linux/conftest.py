@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from kills import Killer
 from runtime_targets import RuntimeTarget, build_runtimes
 
 if TYPE_CHECKING:
@@ -70,3 +71,11 @@ def start_runtime(built_runtimes: Path) -> Iterator[Callable[[str], RuntimeTarge
     finally:
         for target in running:
             target.end()
+
+
+@pytest.fixture
+def killer(tmp_path: Path) -> Iterator[Killer]:
+    """What kills at any instant."""
+    program = Killer(tmp_path / "killer")
+    yield program
+    program.end()
