@@ -9,8 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from kills import VICTIMS, Killer, clones, no_clone_runs
 from linux_support import children, kill, states
@@ -35,6 +39,8 @@ KINDS = {
     "tiles": ("sleepers", "tiles"),
     # Two threads trace.
     "crowd": ("sleepers", "crowd"),
+    # No thread has a stack of its own that is known to be one.
+    "heap_stack": ("kinds", "heap_stack"),
 }
 EVERY_TARGET = [*KINDS, "python", "go", "go_cgo", "java", "node"]
 
@@ -47,7 +53,7 @@ def start_kind(request, start, start_runtime, tmp_path) -> Callable[[str], Targe
         if kind not in KINDS:
             return start_runtime(kind)
         program, option = KINDS[kind]
-        return start(program, tmp_path, option)
+        return start(program, *([tmp_path] if program.startswith("sleepers") else []), option)
 
     return starter
 
@@ -274,6 +280,65 @@ def test_killed_where_the_target_is_never_at_rest(
         random=done["kills"],
     )
     target.end()
+
+
+def frames_in(pid: int, wanted: Callable[[str, int], bool]) -> int:
+    """How many of the frames that bring a thread home lie in some of its mappings: known by the marks of their context."""
+    found = 0
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            fields = line.split()
+            start, end = (int(part, 16) for part in fields[0].split("-"))
+            if fields[1][:2] != "rw" or not wanted(fields[-1], start):
+                continue
+            memory.seek(start)
+            words = np.frombuffer(memory.read(end - start), np.uint64)
+            flags = np.flatnonzero(words[:-4] == 7)
+            found += int(np.count_nonzero(words[flags + 3] & np.uint64(0xFFFFFFFF) == 0x40))
+    return found
+
+
+@pytest.mark.parametrize("runtime", ["go", "go_cgo"])
+def test_goroutine_stacks_are_not_written_to(request, start_runtime, killer, runtime):
+    """They lie in a heap beside other things, and so does what a Go program without C has as thread-local storage."""
+    request.node.may_leave_zombie = True
+    target = start_runtime(runtime)
+    for _ in range(count(8, 100)):
+        # Where the frame lies in the target.
+        killer.order(target.pid, "helper", act="tracer", step=("GETEVENTMSG", 1))
+    wait_until(lambda: no_clone_runs(target.pid))
+    heap = 0xC000000000
+    assert frames_in(target.pid, lambda _, start: heap <= start < heap + (1 << 36)) == 0
+    assert frames_in(target.pid, lambda *_: True) > 0
+    is_right(target)
+
+
+@pytest.mark.parametrize("placement", ["helper"], indirect=True)
+def test_a_thread_with_a_signal_to_deliver_makes_the_clone_where_it_is_the_only_one(placement):
+    code = """
+import os, select, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: None)
+poller = select.epoll()
+print("ready", flush=True)
+while True:
+    poller.poll()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    sender = None
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        send = "import os, sys\nwhile True: os.kill(int(sys.argv[1]), 10)"
+        sender = subprocess.Popen([sys.executable, "-c", send, str(process.pid)])
+        for _ in range(200):
+            with snapcore.capture(process.pid, max_pause=10):
+                pass
+    finally:
+        if sender is not None:
+            sender.kill()
+            sender.wait()
+        process.kill()
+        process.communicate()
 
 
 def test_a_killed_tracer_is_an_error_and_its_zombie_is_collected(start, tmp_path, monkeypatch):

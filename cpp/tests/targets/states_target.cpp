@@ -118,7 +118,8 @@ void robust_mutexes() {
     pthread_mutex_init(&living, &attributes);
     for (;; ++rounds) {
         std::thread([] { pthread_mutex_lock(&dying); }).join();
-        if (pthread_mutex_lock(&dying) != EOWNERDEAD) violation("the death of an owner is not told");
+        if (pthread_mutex_lock(&dying) != EOWNERDEAD)
+            violation("the death of an owner is not told");
         ++owner_deaths;
         pthread_mutex_consistent(&dying);
         pthread_mutex_unlock(&dying);
@@ -147,8 +148,8 @@ void restartable_sequences() {
         violation("the C library has registered no restartable sequences");
         return;
     }
-    auto* const area = reinterpret_cast<rseq*>(
-        reinterpret_cast<char*>(__builtin_thread_pointer()) + __rseq_offset);
+    auto* const area = reinterpret_cast<rseq*>(reinterpret_cast<char*>(__builtin_thread_pointer()) +
+                                               __rseq_offset);
     std::uint64_t value = 0, restarts = 0;
     for (;; ++sequences) {
         const std::uint64_t before = value;
