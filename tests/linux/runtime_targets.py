@@ -144,7 +144,10 @@ class Redis:
             self._load.stop()
         self._server.send_signal(signal.SIGTERM)
         assert self._server.wait(30) == 0
-        for program, pattern in [("redis-check-rdb", "*.rdb"), ("redis-check-aof", "**/*.manifest")]:
+        for program, pattern in [
+            ("redis-check-rdb", "*.rdb"),
+            ("redis-check-aof", "**/*.manifest"),
+        ]:
             for file in self._folder.glob(pattern):
                 subprocess.run([program, file], check=True, stdout=subprocess.DEVNULL)
 
@@ -222,7 +225,9 @@ class Postgres:
         assert len(set(sums)) == 1, sums
         done = int(self.ask("select count(*) from pgbench_history"))
         assert done == 4 * TRANSACTIONS * self._load.runs
-        self._run("pg_amcheck", "-h", self._folder, "-U", "postgres", "--install-missing", "postgres")
+        self._run(
+            "pg_amcheck", "-h", self._folder, "-U", "postgres", "--install-missing", "postgres"
+        )
         return self._load.runs
 
     def end(self) -> None:

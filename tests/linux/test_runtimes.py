@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from linux_support import will_be_untouched
 from long_runs import count, percentiles, record
@@ -21,9 +19,7 @@ FULL = MiniDumpType.WITH_FULL_MEMORY | MiniDumpType.WITH_HANDLE_DATA
 def snapshots(pids, folder, between=lambda: None) -> dict[str, list[int]]:
     """Take them, most as a capture, some as a full dump or one of stacks alone; their pauses."""
     pauses: dict[str, list[int]] = {"clone": [], "stacks": []}
-    for number in itertools.count(1):
-        if number > SNAPSHOTS:
-            return pauses
+    for number in range(1, SNAPSHOTS + 1):
         processes = pids()
         # The first is the one that all others come from.
         pid = processes[number // 2 % len(processes) if number % 2 else 0]
@@ -46,6 +42,7 @@ def snapshots(pids, folder, between=lambda: None) -> dict[str, list[int]]:
             assert pid != processes[0]  # one of the others has ended meanwhile
         if number % 25 == 0:
             between()
+    return pauses
 
 
 def keep(what: str, pauses: dict[str, list[int]], **more: int) -> None:

@@ -97,4 +97,11 @@ def test_an_orphaned_clone_leaves_no_core_file_and_runs_no_handler(
     # SIGKILL, which has no core file, or exit_group(0), where the clone was brought home before it was told that it is to be killed.
     assert set(ends) <= {9, 0}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("core")]
-    record("orphaned clones", placement=placement, victim=victim, kills=KILLS, killed=ends.count(9), exited=ends.count(0))
+    record(
+        "orphaned clones",
+        placement=placement,
+        victim=victim,
+        kills=KILLS,
+        killed=ends.count(9),
+        exited=ends.count(0),
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import itertools
 import json
 import os
 import queue
@@ -72,26 +73,21 @@ def digest() -> None:
 
 
 messages: queue.Queue[int] = queue.Queue(4)
-sent, taken = 0, 0
+sent, taken, numbered = itertools.count(), itertools.count(), itertools.count(1)
 
 
 def put() -> None:
-    global sent
-    messages.put(sent)
-    sent += 1
+    messages.put(next(sent))
     time.sleep(0.0002)
 
 
 def take() -> None:
-    global taken
-    number = messages.get(timeout=30)
-    check(number == taken, f"message {number} instead of {taken}")
-    taken += 1
+    number, wanted = messages.get(timeout=30), next(taken)
+    check(number == wanted, f"message {number} instead of {wanted}")
 
 
 left, right = socket.socketpair()
 right.settimeout(30)
-number = 0
 
 
 def echo() -> None:
@@ -99,8 +95,7 @@ def echo() -> None:
 
 
 def numbers() -> None:
-    global number
-    number += 1
+    number = next(numbered)
     right.sendall(number.to_bytes(8, "little"))
     got = int.from_bytes(right.recv(8), "little")
     check(got == number, f"number {got} instead of {number}")
