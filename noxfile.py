@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -69,6 +70,29 @@ def stubs(session: nox.Session) -> None:
     """The stub of the native module against the module."""
     session.install(".", "pybind11-stubgen>=2.5")
     session.run("python", "scripts/check_stubs.py")
+
+
+def long_run(session: nox.Session, *files: str) -> None:
+    """Tests in their long form; SNAPCORE_LONG=0.1 is a tenth of it."""
+    environment = {
+        "SNAPCORE_LONG": os.environ.get("SNAPCORE_LONG", "1"),
+        "SNAPCORE_FIGURES": str(Path(session.create_tmp()).resolve() / "figures.jsonl"),
+    }
+    tests = [f"tests/linux/{file}" for file in files]
+    session.run("scripts/test", "linux", *tests, *session.posargs, external=True, env=environment)
+    session.log("what was counted and measured: %s", environment["SNAPCORE_FIGURES"])
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Thousands of kills of the tracer and its caller, at random and at chosen instants."""
+    long_run(session, "test_killed.py", "test_states.py")
+
+
+@nox.session
+def runtimes(session: nox.Session) -> None:
+    """Runtimes and servers under load, and the kernel's trace of a target, in hundreds of snapshots."""
+    long_run(session, "test_runtimes.py", "test_system_calls.py")
 
 
 @nox.session

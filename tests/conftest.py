@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np  # noqa: F401  (it starts threads when it is first imported)
 import pytest
@@ -29,8 +30,8 @@ def start(request: pytest.FixtureRequest):
     """Start target programs; they are ended after the test, and must not be stopped or traced then."""
     running: list[Target] = []
 
-    def starter(name: str, *arguments: object) -> Target:
-        target = Target(name, *arguments)
+    def starter(name: str, *arguments: object, **options: Any) -> Target:
+        target = Target(name, *arguments, **options)
         running.append(target)
         return target
 

@@ -29,12 +29,12 @@ def programs() -> Path:
 class Target:
     """A running target program: facts from its first line, answers to commands."""
 
-    def __init__(self, name: str, *arguments: object) -> None:
+    def __init__(self, name: str, *arguments: object, **options: Any) -> None:
+        self.run([str(programs() / f"{name}_target{SUFFIX}"), *map(str, arguments)], **options)
+
+    def run(self, command: list[str], **options: Any) -> None:
         self.process = subprocess.Popen(
-            [programs() / f"{name}_target{SUFFIX}", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
         )
         self.pid = self.process.pid
         self.ended = False

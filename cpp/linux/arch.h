@@ -80,10 +80,11 @@ struct HomeFrame {
     std::uint64_t child_stack = 0;   // second argument of clone
     std::vector<std::byte> bytes;
 };
-// nullopt where no such frame can be built (extended state of a size that the frame format has no
-// room for).
+// Below `stack` and a red zone. nullopt where no such frame can be built (extended state of a size
+// that the frame format has no room for).
 std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t signal_mask,
+                                          std::uint64_t stack,
                                           std::uint64_t call_gadget,
                                           std::uint64_t return_gadget);
 

@@ -255,6 +255,7 @@ void set_stack_pointer(UserRegisters& registers, std::uint64_t value) {
 
 std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t signal_mask,
+                                          std::uint64_t stack,
                                           std::uint64_t call_gadget,
                                           std::uint64_t return_gadget) {
     constexpr std::uint64_t kRedZone = 128;
@@ -262,12 +263,12 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
         return std::nullopt;
     const std::size_t state_size = frame_image_size(registers.xsave);
     const UserRegisters& r = registers.general;
-    if (r.rsp < kRedZone + 2 * xsave::kLargestImage) return std::nullopt;
+    if (stack < kRedZone + 2 * xsave::kLargestImage) return std::nullopt;
 
     // The parent's frame lies lowest: a signal handler that starts on it cannot overwrite the
     // others. Frames are 8 mod 16, as after a call.
     const std::uint64_t state =
-        align_down(r.rsp - kRedZone - (state_size + sizeof xsave::kMagic2), 64);
+        align_down(stack - kRedZone - (state_size + sizeof xsave::kMagic2), 64);
     const std::uint64_t child = align_down(state - frame::kEnd, 16) - 8;
     const std::uint64_t parent = align_down(child - frame::kEnd, 16) - 8;
 

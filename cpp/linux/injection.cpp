@@ -7,10 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "linux/procfs.h"
 #include "linux/procmap.h"
 #include "linux/remote_memory.h"
 
@@ -23,7 +26,10 @@ constexpr unsigned long kSuspendSeccomp = 1ul << 21;  // PTRACE_O_SUSPEND_SECCOM
 // kernel forces a blocked signal.
 constexpr std::uint64_t kInjectionMask = ~(std::uint64_t{1} << (SIGSYS - 1));
 constexpr std::uint64_t kLeastStackBelow = 16 * 1024;
+constexpr std::uint64_t kFarRoom = 48 * 1024;  // with what a handler may need below the frames
+constexpr std::uint64_t kFarFromUse = 64 * 1024;
 constexpr int kMostStops = 64;
+constexpr int kPenalty = 10;
 
 bool read_exactly(pid_t tid, std::uint64_t address, std::vector<std::byte>& bytes) {
     return read_remote(tid, address, bytes) == bytes.size();
@@ -46,6 +52,14 @@ Error call_abandoned(std::uint32_t pid) {
             pid};
 }
 
+// The thread control block of the x86-64 ABI begins with its own address. Where there is none (a Go
+// program without C), thread-local storage lies in a heap, beside stacks that are not the thread's.
+bool is_control_block(pid_t tid, std::uint64_t address) {
+    std::uint64_t self = 0;
+    const auto bytes = std::as_writable_bytes(std::span(&self, 1));
+    return read_remote(tid, address, bytes) == bytes.size() && self == address;
+}
+
 bool will_restart(std::int64_t value) {
     return value <= -512 && value >= -516;
 }
@@ -56,8 +70,10 @@ using Candidate = std::pair<int, const StoppedThread*>;  // and its rank
 std::vector<Candidate> candidates(const StoppedThreads& target) {
     std::vector<Candidate> out;
     for (const StoppedThread& thread : target.threads()) {
-        if (thread.signals_pending) continue;
-        if (const auto rank = injection_rank(thread.restored)) out.emplace_back(*rank, &thread);
+        const auto rank = injection_rank(thread.restored);
+        // With a signal to deliver it does as well, only later: it may be the one thread that there
+        // is.
+        if (rank) out.emplace_back(*rank + (thread.signals_pending ? kPenalty : 0), &thread);
     }
     std::stable_sort(
         out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -100,7 +116,19 @@ Injection::Injection(const StoppedThreads& target,
     const bool home_possible = there.call != 0 && there.come_home != 0;
     for (const auto& [rank, thread] : order) {
         if (thread->tracee.in_restartable_sequence()) continue;
-        if (home_possible && prepare(*thread, there)) break;
+        if (!home_possible) break;
+        if (const auto room = own_stack(*thread)) {
+            if (prepare(*thread, there, *room)) break;
+        }
+    }
+    if (!thread_ && home_possible) {
+        // Every stack is a heap's, or hardly any of it is left.
+        if (const auto room = far_stack(there)) {
+            for (const auto& [rank, thread] : order) {
+                if (thread->tracee.in_restartable_sequence()) continue;
+                if (prepare(*thread, there, *room)) break;
+            }
+        }
     }
     if (!thread_) {
         // Without a way home the window is short, and the diagnostics say that it was there.
@@ -136,23 +164,55 @@ pid_t Injection::tid() const {
     return thread_->tracee.tid();
 }
 
-bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets) {
-    const UserRegisters& registers = thread.restored;
-    const std::uint64_t stack = stack_pointer(registers);
-    // A write that succeeds proves only that memory is mapped; goroutine and coroutine stacks lie
-    // in heaps, where a frame would hit a neighbour.
+// A write that succeeds proves only that memory is mapped; goroutine and coroutine stacks lie in
+// heaps, where a frame would hit a neighbour.
+std::optional<Injection::Room> Injection::own_stack(const StoppedThread& thread) const {
+    const std::uint64_t stack = stack_pointer(thread.restored);
     const auto mapping = find_mapping(target_.directory(), stack);
-    if (!mapping || !mapping->writable || stack < mapping->start + kLeastStackBelow) return false;
-    const std::uint64_t tls = thread_pointer(registers);
-    const bool thread_stack = tls >= mapping->start && tls < mapping->end;
-    if (mapping->name != "[stack]" && !thread_stack) return false;
+    if (!mapping || !mapping->writable || stack < mapping->start + kLeastStackBelow)
+        return std::nullopt;
+    const std::uint64_t tls = thread_pointer(thread.restored);
+    const bool thread_stack =
+        tls > stack && tls < mapping->end && is_control_block(thread.tracee.tid(), tls);
+    if (mapping->name != "[stack]" && !thread_stack) return std::nullopt;
+    return Room{mapping->start, stack};
+}
 
+// The lowest part of the leader's stack, which the kernel maps whether it is needed or not, where
+// nobody has been yet: it is zero, or holds the frames of a tracer that was killed.
+std::optional<Injection::Room> Injection::far_stack(const Gadgets& gadgets) const {
+    const std::vector<Mapping> mappings = parse_maps(try_read_text(target_.directory(), "maps"));
+    const auto mapping = std::find_if(mappings.begin(), mappings.end(), [](const Mapping& one) {
+        return one.name == "[stack]" && one.writable;
+    });
+    if (mapping == mappings.end() || mapping->end - mapping->start < 2 * kFarRoom)
+        return std::nullopt;
+    for (const StoppedThread& thread : target_.threads()) {
+        const std::uint64_t stack = stack_pointer(thread.restored);
+        if (stack >= mapping->start && stack < mapping->start + kFarRoom + kFarFromUse)
+            return std::nullopt;
+    }
+    std::vector<std::byte> bytes(kFarRoom);
+    const pid_t tid = target_.threads().front().tracee.tid();
+    if (!read_exactly(tid, mapping->start, bytes)) return std::nullopt;
+    const auto used =
+        std::find_if(bytes.begin(), bytes.end(), [](std::byte one) { return one != std::byte{}; });
+    if (used != bytes.end()) {
+        std::uint64_t word = 0;
+        const auto at = (used - bytes.begin()) / 8 * 8;
+        std::memcpy(&word, bytes.data() + at, sizeof word);
+        if (word != gadgets.come_home) return std::nullopt;
+    }
+    return Room{mapping->start, mapping->start + kFarRoom};
+}
+
+bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets, const Room& room) {
     ThreadRegisters saved;
-    saved.general = registers;
+    saved.general = thread.restored;
     saved.xsave = thread.tracee.extended_state();
     const std::uint64_t mask = thread.tracee.signal_mask();
-    auto frame = build_home_frame(saved, mask, gadgets.call, gadgets.come_home);
-    if (!frame || frame->address < mapping->start) return false;
+    auto frame = build_home_frame(saved, mask, room.top, gadgets.call, gadgets.come_home);
+    if (!frame || frame->address < room.start) return false;
     covered_.resize(frame->bytes.size());
     const pid_t tid = thread.tracee.tid();
     if (!read_exactly(tid, frame->address, covered_)) return false;

@@ -2,7 +2,7 @@
 //
 // One system call made by a stopped thread of the target, without touching its code, and with a way
 // home: should the tracer die at any instant, the thread finds its registers in a signal frame
-// below its stack and goes on unharmed.
+// below its stack, or at the far end of the leader's, and goes on unharmed.
 //
 // clang-format off
 // call                                | purpose                       | can block on
@@ -64,7 +64,13 @@ public:
     const std::vector<std::byte>& covered_bytes() const { return covered_; }
 
 private:
-    bool prepare(const StoppedThread& thread, const Gadgets& gadgets);
+    // Memory that nobody needs, from `start` to `top` and growing downwards.
+    struct Room {
+        std::uint64_t start = 0, top = 0;
+    };
+    std::optional<Room> own_stack(const StoppedThread& thread) const;
+    std::optional<Room> far_stack(const Gadgets& gadgets) const;
+    bool prepare(const StoppedThread& thread, const Gadgets& gadgets, const Room& room);
     InjectedResult drive(const std::function<void()>& meanwhile,
                          const std::function<void()>& overdue);
     void to_event_stop();

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from kills import Killer
+from runtime_targets import RuntimeTarget, build_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -43,3 +45,37 @@ def huge_pages() -> Iterator[Path]:
         yield number
     finally:
         number.write_text(before)
+
+
+@pytest.fixture(scope="session")
+def built_runtimes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of tests/linux/runtimes, where they want to be compiled."""
+    folder = tmp_path_factory.mktemp("runtimes")
+    build_runtimes(folder)
+    return folder
+
+
+@pytest.fixture
+def start_runtime(built_runtimes: Path) -> Iterator[Callable[[str], RuntimeTarget]]:
+    """Start a program of a runtime; it is ended after the test."""
+    running: list[RuntimeTarget] = []
+
+    def starter(runtime: str) -> RuntimeTarget:
+        running.append(RuntimeTarget(runtime, built_runtimes))
+        return running[-1]
+
+    yield starter
+    try:
+        for target in running:
+            assert target.process.poll() is None, f"it ended: {target.process.returncode}"
+    finally:
+        for target in running:
+            target.end()
+
+
+@pytest.fixture
+def killer(tmp_path: Path) -> Iterator[Killer]:
+    """What kills at any instant."""
+    program = Killer(tmp_path / "killer")
+    yield program
+    program.end()

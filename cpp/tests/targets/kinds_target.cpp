@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 
 #include <atomic>
 #include <csignal>
@@ -298,6 +299,38 @@ void create_threads_without_end() {
     serve_rounds();
 }
 
+// The only thread runs on a stack in a heap, with neighbours above and below.
+void run_on_a_heap_stack() {
+    constexpr std::size_t kPart = 8 * kPage;
+    static std::uint8_t* const memory = map(3 * kPart, MAP_PRIVATE | MAP_ANONYMOUS);
+    fill(memory, 3 * kPart, 0x11);
+    static ucontext_t here, there;
+    getcontext(&there);
+    there.uc_stack.ss_sp = memory + kPart;
+    there.uc_stack.ss_size = kPart;
+    there.uc_link = &here;
+    makecontext(
+        &there,
+        [] {
+            target::Json().add("pid", static_cast<std::uint64_t>(getpid())).print();
+            target::serve([](const std::string&) {
+                const auto changed = [](const std::uint8_t* from) {
+                    std::uint64_t count = 0;
+                    for (std::size_t i = 0; i < kPart; ++i) count += from[i] != 0x11;
+                    return count;
+                };
+                violations = changed(memory) + changed(memory + 2 * kPart);
+                target::Json()
+                    .add("rounds", ++rounds)
+                    .add("violations", violations.load())
+                    .add("report", std::string("bytes of a neighbour were changed"))
+                    .print();
+            });
+        },
+        0);
+    swapcontext(&here, &there);
+}
+
 // Counts its lives in a file; the execve comes from the first thread and from another in turn.
 void exec_without_end(int threads) {
     const int fd = open(arguments[2], O_RDWR | O_CREAT, 0600);
@@ -340,6 +373,7 @@ int main(int argc, char** argv) {
         {"io_uring_worker", [] { ring(false); }},
         {"vfork", vfork_parent},
         {"crowd", [] { crowd(number(2), number(3)); }},
+        {"heap_stack", run_on_a_heap_stack},
         {"forks", fork_without_end},
         {"spawns", spawn_without_end},
         {"threads", create_threads_without_end},

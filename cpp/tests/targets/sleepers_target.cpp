@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Threads asleep in system calls, each of which checks what it is told on waking, and one that
-// counts. A snapshot must be seen by none of them. Arguments: FOLDER [tiles]
+// counts. A snapshot must be seen by none of them. Arguments: FOLDER [tiles|crowd|busy|asleep]
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
@@ -31,6 +31,8 @@ std::atomic<bool> disorder{false};
 std::atomic<int> counter_tid{0};
 bool with_tiles = false;
 int crowd = 0;
+int busy = 0;
+bool with_counter = true;
 std::mutex report_mutex;
 std::string report;
 
@@ -171,6 +173,21 @@ void start() {
             });
         }).detach();
     }
+    // In user code and with a lock that they share.
+    for (int i = 0; i < busy; ++i) {
+        std::thread([] {
+            static std::mutex mutex;
+            static volatile std::uint64_t both[2];
+            name("busy");
+            for (;;) {
+                const std::lock_guard lock(mutex);
+                if (both[0] != both[1]) violation("two that are changed together differ");
+                both[0] = both[0] + 1;
+                both[1] = both[1] + 1;
+            }
+        }).detach();
+    }
+    if (!with_counter) return;
     std::thread([] {
         name("counter");
         // In user code, so it is the thread that a tracer would have make calls, and the only one
@@ -287,6 +304,8 @@ int main(int argc, char** argv) {
     const std::string_view option = argc > 2 ? argv[2] : "";
     with_tiles = option == "tiles" && target::ask_for_tiles();
     if (option == "crowd") crowd = 60;
+    if (option == "busy") busy = 3;
+    with_counter = option != "asleep";
     lock_path = std::string(argc > 1 ? argv[1] : "/tmp") + "/sleepers.lock";
     // Of the threads only this one takes signals, so that no sleeper is woken by one that it should
     // see.
