@@ -11,6 +11,15 @@ import nox
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
+# What has no target, or only looks at one: a process has one tracer at a time.
+PARALLEL = [
+    "tests/unit",
+    *(
+        f"tests/common/test_{name}.py"
+        for name in ("arrow", "broken_dump_files", "compressed_files", "corpus", "dump_facts")
+    ),
+    *(f"tests/common/test_{name}.py" for name in ("dump_files", "notebook", "report_file")),
+]
 CPP = [str(path) for pattern in ("*.cpp", "*.h") for path in sorted(Path("cpp").rglob(pattern))]
 
 
@@ -52,9 +61,39 @@ def cpp(session: nox.Session) -> None:
 
 
 @nox.session
+def clang(session: nox.Session) -> None:
+    """The C++ tests, by clang; a warning is an error."""
+    build_and_test(session, "clang")
+
+
+@nox.session
 def asan(session: nox.Session) -> None:
-    """The C++ tests with AddressSanitizer and UBSan."""
-    build_and_test(session, "asan")
+    """C++ and Python tests with AddressSanitizer and UBSan."""
+    session.run("scripts/instrumented", "asan", *session.posargs, external=True)
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """C++ and Python tests with ThreadSanitizer."""
+    session.run("scripts/instrumented", "tsan", *session.posargs, external=True)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """How much of the C++ core and of the Python layer the tests run."""
+    session.run("scripts/instrumented", "coverage", *session.posargs, external=True)
+
+
+@nox.session
+def parallel(session: nox.Session) -> None:
+    """Tests that only read, each in several threads at once."""
+    session.install(".[cli,report,arrow,zstd]", "--group", "test", "pytest-run-parallel>=0.8")
+    alone = [
+        f"--deselect={line.split()[1]}"
+        for line in Path("scripts/instrumented.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("parallel ")
+    ]
+    session.run("pytest", *PARALLEL, "--parallel-threads=4", *alone, *session.posargs)
 
 
 @nox.session

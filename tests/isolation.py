@@ -203,22 +203,28 @@ def no_new_privs() -> None:
     _must(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
-def refuse(*calls: int, first_argument: int | None = None) -> Callable[[], None]:
-    """Answer system calls with EPERM, as a container's seccomp profile does."""
+def refuse(
+    *calls: int,
+    first_argument: int | None = None,
+    third_argument: int | None = None,
+    error: int = 1,
+) -> Callable[[], None]:
+    """Answer system calls with an error, as a container's seccomp profile does with EPERM."""
     load, jump_if_equal, give = 0x20, 0x15, 0x06
-    allow, refuse_eperm = 0x7FFF0000, 0x00050000 | 1
+    allow, refused = 0x7FFF0000, 0x00050000 | error
+    which, wanted = (16, first_argument) if third_argument is None else (32, third_argument)
 
     def step() -> None:
         code = []
         for number in calls:
             code.append((load, 0, 0, 0))  # seccomp_data.nr
-            if first_argument is None:
+            if wanted is None:
                 code.append((jump_if_equal, 0, 1, number))
             else:
                 code.append((jump_if_equal, 0, 3, number))
-                code.append((load, 0, 0, 16))  # the low half of args[0]
-                code.append((jump_if_equal, 0, 1, first_argument))
-            code.append((give, 0, 0, refuse_eperm))
+                code.append((load, 0, 0, which))  # the low half of the argument
+                code.append((jump_if_equal, 0, 1, wanted))
+            code.append((give, 0, 0, refused))
         code.append((give, 0, 0, allow))
         program = b"".join(struct.pack("=HBBI", *line) for line in code)
         memory = ctypes.create_string_buffer(program)

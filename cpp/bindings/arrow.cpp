@@ -59,7 +59,7 @@ std::vector<std::uint8_t> bitmap(std::size_t rows, IsSet&& is_set) {
 template <class IsValid>
 void set_validity(Column& column, std::size_t rows, IsValid&& is_valid) {
     std::size_t known = 0;
-    for (std::size_t row = 0; row < rows; ++row) known += is_valid(row) ? 1 : 0;
+    for (std::size_t row = 0; row < rows; ++row) known += is_valid(row) ? 1U : 0U;
     column.null_count = static_cast<std::int64_t>(rows - known);
     column.buffers[0] = known == rows ? Buffer() : owned(bitmap(rows, is_valid));
 }

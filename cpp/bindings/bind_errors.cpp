@@ -2,6 +2,7 @@
 #include <exception>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "bindings/bindings.h"
 
 namespace py = pybind11;
@@ -36,10 +37,16 @@ py::object path_object(const std::string& path) {
     return py::module_::import("os").attr("fsdecode")(py::bytes(path));
 }
 
+// A message may name what a process calls itself: any bytes, and codes for a terminal.
+py::str message_of(const std::string& text) {
+    const py::str decoded(escaped_utf8(text));
+    return py::module_::import("snapcore.display.text").attr("printable")(decoded);
+}
+
 void raise(const Error& error, const py::handle& cancelled) {
     switch (error.kind()) {
-        case ErrorKind::kCancelled: py::set_error(cancelled, error.what()); return;
-        case ErrorKind::kInvalidArgument: py::set_error(PyExc_ValueError, error.what()); return;
+        case ErrorKind::kCancelled: py::set_error(cancelled, message_of(error.what())); return;
+        case ErrorKind::kInvalidArgument: py::set_error(PyExc_ValueError, message_of(error.what())); return;
         case ErrorKind::kFile: {
             // OSError itself chooses FileExistsError, FileNotFoundError, ... by the number.
             const auto code = static_cast<int>(error.code());
@@ -59,9 +66,9 @@ void raise(const Error& error, const py::handle& cancelled) {
                                                                name_of(error.domain()),
                                                                error.code(),
                                                                error.call(),
-                                                               error.detail(),
+                                                               message_of(error.detail()),
                                                                error.pid(),
-                                                               error.what());
+                                                               message_of(error.what()));
             py::set_error(py::type::of(raised), raised);
         }
     }
@@ -86,7 +93,7 @@ py::list to_python(const Diagnostics& diagnostics) {
     for (const Diagnostic& d : diagnostics) {
         out.append(py::make_tuple(d.severity == Severity::kWarning ? "warning" : "info",
                                   d.code,
-                                  d.message,
+                                  message_of(d.message),
                                   d.call,
                                   name_of(d.domain),
                                   d.error,

@@ -165,11 +165,13 @@ Status parse_status(std::string_view text) {
     return s;
 }
 
-std::string read_all(int fd) {
+std::string read_all(int fd, std::size_t most) {
     std::string out;
     std::size_t size = 4096;
     for (;;) {
         const std::size_t at = out.size();
+        size = std::min(size, most - at);
+        if (size == 0) return out;
         out.resize(at + size);
         const ssize_t n = ::read(fd, out.data() + at, size);
         if (n < 0 && errno == EINTR) {
@@ -193,9 +195,9 @@ std::string read_text(int directory, const char* name, std::uint32_t pid) {
     if (!f) throw Error::from_errno(errno, "openat", name, pid);
     return read_all(f.get());
 }
-std::string try_read_text(int directory, const char* name) {
+std::string try_read_text(int directory, const char* name, std::size_t most) {
     const UniqueDescriptor f(::openat(directory, name, O_RDONLY | O_CLOEXEC));
-    return f ? read_all(f.get()) : std::string();
+    return f ? read_all(f.get(), most) : std::string();
 }
 std::string try_read_link(int directory, const char* name) {
     std::string out(4096, '\0');
@@ -296,7 +298,7 @@ ProcessInfo process_info(int process_directory, std::uint32_t pid) {
     if (std::string path = try_read_link(process_directory, "exe"); !path.empty()) {
         info.image_path = std::move(path);
     }
-    info.command_line = try_read_text(process_directory, "cmdline");
+    info.command_line = try_read_text(process_directory, "cmdline", kMostArguments);
     return info;
 }
 

@@ -70,15 +70,20 @@ Status parse_status(std::string_view text);
 // and Seccomp of its `status`, its security label, login user and namespaces.
 std::string credentials(int process_directory, std::string_view status);
 
+constexpr std::size_t kWhole = static_cast<std::size_t>(-1);
+// execve(2) gives arguments and environment 6 MiB together. A process can say by prctl(PR_SET_MM)
+// that they are any memory of its own, of which a terabyte costs it nothing.
+constexpr std::size_t kMostArguments = 8 << 20;
+
 // Whole text of a /proc file below `directory`. Throws Error::from_errno(errno, call, ...) with
 // "openat" or "read".
 std::string read_text(int directory, const char* name, std::uint32_t pid = 0);
-// The same, empty on any error.
-std::string try_read_text(int directory, const char* name);
+// The same, empty on any error; what lies beyond `most` bytes is left out.
+std::string try_read_text(int directory, const char* name, std::size_t most = kWhole);
 // Target of a symbolic link below `directory`, empty on any error.
 std::string try_read_link(int directory, const char* name);
 // Whole text from a descriptor that is open already, from its start.
-std::string read_all(int fd);
+std::string read_all(int fd, std::size_t most = kWhole);
 
 // O_PATH-free directory descriptor of /proc/PID; throws ProcessGone if there is none.
 UniqueDescriptor open_process_directory(std::uint32_t pid);

@@ -239,14 +239,29 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions&
     const bool filter_paths = has(MiniDumpType::FILTER_MODULE_PATHS);
     add(kLinuxMaps, filter_paths ? without_folders(maps) : std::move(maps));
     add(kLinuxAuxv, try_read_text(directory, "auxv"));
-    if (options.environment) add(kLinuxEnviron, try_read_text(directory, "environ"));
+    const auto add_arguments = [&](std::uint32_t type, const char* name) {
+        std::string text = try_read_text(directory, name, kMostArguments);
+        if (text.size() == kMostArguments) {
+            contents.diagnostics.push_back({Severity::kWarning,
+                                            "arguments_cut",
+                                            std::string(name) + " is cut at " +
+                                                std::to_string(kMostArguments) +
+                                                " bytes, more than execve gives a process",
+                                            "read",
+                                            ErrorDomain::kNone,
+                                            0,
+                                            kMostArguments});
+        }
+        add(type, std::move(text));
+    };
+    if (options.environment) add_arguments(kLinuxEnviron, "environ");
     if (has(MiniDumpType::WITH_TOKEN_INFORMATION)) {
         add(minidump::raw::SnapcoreToken, credentials(directory_.get(), status_text_));
     }
     if (!has(MiniDumpType::WITHOUT_OPTIONAL_DATA)) {
         // Arguments name users' files, and the program's own path.
         if (!has(MiniDumpType::FILTER_TRIAGE) && !filter_paths) {
-            add(kLinuxCmdLine, try_read_text(directory, "cmdline"));
+            add_arguments(kLinuxCmdLine, "cmdline");
         }
         add(kLinuxProcStatus, status_text_);
         add(kMozLinuxLimits, limits_text_);

@@ -446,7 +446,7 @@ public:
 }  // namespace
 
 TEST_CASE("writer: a stream gets the bytes of the file") {
-    for (const std::uint64_t flags : {0x1800, 0x802}) {
+    for (const std::uint64_t flags : {0x1800U, 0x802U}) {
         Contents c = contents(flags);
         // Sizes that are no multiple of anything: what lies behind memory is aligned all the same.
         c.memory = {{{kHeap + 0x2001, 3 * (1 << 20) + 5}, true}, {{kStack, 0x2003}, false}};
@@ -507,7 +507,7 @@ DumpStats summary(MemoryFile& file) {
 }  // namespace
 
 TEST_CASE("summary: what was written is counted by the file's own numbers") {
-    for (const std::uint64_t flags : {0x1800, 0x802}) {
+    for (const std::uint64_t flags : {0x1800U, 0x802U}) {
         Written w;
         w.write(contents(flags));
         const DumpStats stats = summary(w.file);

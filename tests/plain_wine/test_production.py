@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,39 @@ def test_the_command(facts, tmp_path):
 def test_handles_of_the_whole_system(facts):
     table = snapcore.system_handles()
     assert facts.facts["handles"]["manual"] in table["handle"][table["pid"] == facts.pid]
+
+
+def test_dlls_come_from_the_folder_of_the_system_alone(facts, tmp_path, monkeypatch):
+    """Files of their names lie beside the program, in the current folder and on the PATH."""
+    beside = Path(sys.executable).parent
+    planted = [
+        folder / name for folder in (beside, tmp_path) for name in ("dbghelp.dll", "dbgcore.dll")
+    ]
+    assert not any(path.exists() for path in planted)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=";")
+    program = """
+import ctypes, sys, snapcore
+print(snapcore.dump(int(sys.argv[1]), "a.dmp", method="live").threads)
+try:
+    ctypes.WinDLL("dbgcore.dll", winmode=0)
+except OSError:
+    print("whoever searches as usual meets what was planted")
+"""
+    try:
+        for path in planted:
+            path.write_text("no library")
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(facts.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            cwd=tmp_path,
+        )
+    finally:
+        for path in planted:
+            path.unlink(missing_ok=True)
+    assert done.returncode == 0, done.stderr
+    threads, control = done.stdout.splitlines()
+    assert int(threads) >= 3
+    assert control.startswith("whoever")

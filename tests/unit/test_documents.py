@@ -65,3 +65,17 @@ def test_every_link_leads_somewhere():
         for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_test_of_a_threat_exists():
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    threats = page.partition("\n## Threats\n")[2].partition("\n## ")[0]
+    rows = [row for row in threats.splitlines() if row.startswith("| ")]
+    rows = [row for row in rows if not row.startswith(("| threat ", "| --- "))]
+    assert len(rows) > 40
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.rsplit(" | ", 1)[1])
+        assert named, f"no test: {row}"
+        for path, name in named:
+            text = (ROOT / path).read_text(encoding="utf-8")
+            assert re.search(rf"^def {name}\(", text, re.MULTILINE), f"{path}::{name}"

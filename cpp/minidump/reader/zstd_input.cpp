@@ -175,7 +175,7 @@ std::optional<Walked> walk_frame(Window& window, std::uint64_t offset, std::uint
         if (type == kReserved) broken("the compressed file has a broken frame");
         at += 3 + (type == kRepeated ? 1 : header >> 3);
     }
-    at += (*descriptor & 4) != 0 ? 4 : 0;
+    at += (*descriptor & 4) != 0 ? 4U : 0U;
     if (at > end) return std::nullopt;
     out.stored = at - offset;
     return out;

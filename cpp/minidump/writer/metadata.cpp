@@ -96,8 +96,9 @@ Metadata::Places Metadata::finish(std::uint64_t flags,
     places.late_is_behind =
         late_ && places.late + late_size <= std::numeric_limits<std::uint32_t>::max();
     if (late_) {
+        const std::size_t entry = *late_;
         if (!places.late_is_behind) places.late = reserve(late_size);
-        directory_[*late_].Location.Rva = static_cast<raw::RVA>(places.late);
+        directory_[entry].Location.Rva = static_cast<raw::RVA>(places.late);
     }
     const raw::RVA directory = append(std::as_bytes(std::span(directory_)));
     raw::MINIDUMP_HEADER header{};
