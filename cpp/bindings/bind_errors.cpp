@@ -20,18 +20,6 @@ const char* name_of(ErrorKind kind) {
     }
 }
 
-const char* name_of(ErrorDomain domain) {
-    switch (domain) {
-        case ErrorDomain::kErrno: return "errno";
-        case ErrorDomain::kWin32: return "win32";
-        case ErrorDomain::kHresult: return "hresult";
-        case ErrorDomain::kNtStatus: return "ntstatus";
-        case ErrorDomain::kFormat: return "format";
-        case ErrorDomain::kNone: break;
-    }
-    return "";
-}
-
 py::object path_object(const std::string& path) {
     return py::module_::import("os").attr("fsdecode")(py::bytes(path));
 }
@@ -56,7 +44,7 @@ void raise(const Error& error, const py::handle& cancelled) {
         default: {
             const py::object raised = py::module_::import("snapcore.errors")
                                           .attr("from_native")(name_of(error.kind()),
-                                                               name_of(error.domain()),
+                                                               domain_name(error.domain()),
                                                                error.code(),
                                                                error.call(),
                                                                error.detail(),
@@ -88,7 +76,7 @@ py::list to_python(const Diagnostics& diagnostics) {
                                   d.code,
                                   d.message,
                                   d.call,
-                                  name_of(d.domain),
+                                  domain_name(d.domain),
                                   d.error,
                                   d.subject));
     }
