@@ -26,7 +26,7 @@ public:
               bool seccomp_suspended);
     // After the target was let go: bytes that the way home covered, descriptors, the kernel's
     // opinion whom to kill first.
-    void settle(const Injection& injection, Diagnostics& diagnostics);
+    void settle(const Injection& injection, bool has_close_range, Diagnostics& diagnostics);
 
     // Ends it and waits for its end. Its zombie then belongs to the target: see reap_clone().
     void kill() noexcept;
