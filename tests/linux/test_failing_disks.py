@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
+import io
 import json
 import os
 import resource
@@ -13,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from isolation import apart
 from linux_support import is_untouched
@@ -28,6 +32,12 @@ if TYPE_CHECKING:
 FULL = MiniDumpType.WITH_FULL_MEMORY
 MIB = 1 << 20
 FUSE_DISK = Path(__file__).parent / "fuse_disk.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads_of_pyarrow():
+    """They start with the first file and stay."""
+    pq.write_table(pa.table({"a": [1]}), io.BytesIO())
 
 
 @pytest.fixture
@@ -75,7 +85,7 @@ def report(pid: int, path: Path, source: Path) -> None:
 
 
 def parquet(pid: int, path: Path, source: Path) -> None:
-    snapcore.scan([source], "regions").to_parquet(path)
+    snapcore.scan([source], "regions").to_parquet(path, partition=None)
 
 
 WAYS = {
@@ -96,6 +106,9 @@ def fails(way: str, pid: int, path: Path, source: Path, number: int) -> None:
     after = {p.name: p.read_bytes() for p in path.parent.iterdir()} if path.parent.is_dir() else {}
     assert after == before
     is_untouched(pid)
+    # The frames of a traceback hold what was opened in them.
+    del caught
+    gc.collect()
 
 
 # --- Full, read-only, gone
@@ -168,7 +181,9 @@ def test_limit_of_file_size(target, source, tmp_path, way, disposition):
 
         if disposition == "default":
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        # What a tracer that holds its target hands over goes through a file as well.
+        limit = MIB if way == "live" else 4096
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         fails(way, target.pid, folder / "a", source, errno.EFBIG)
         assert signal.SIGXFSZ not in signal.sigpending()
         return {"done": True}
@@ -261,7 +276,10 @@ def test_what_was_there_stays(target, source, tmp_path, way, fault):
         os.close(descriptor)
         with pytest.raises(OSError, match="Input/output error"):
             overwriting[way](disk / "a")
-        assert (disk / "a").read_bytes() == b"old"
+        descriptor = os.open(disk / "a", os.O_RDONLY)
+        assert os.read(descriptor, 9) == b"old"
+        with contextlib.suppress(OSError):  # of a disk that fails at each close
+            os.close(descriptor)
         assert [p.name for p in disk.iterdir()] == ["a"]
     is_untouched(target.pid)
 
@@ -278,7 +296,7 @@ def test_a_file_of_the_callers_own(target, tmp_path, number):
 
 
 def test_watch_on_a_disk_that_breaks(target, tmp_path):
-    with broken_disk(tmp_path / "broken", write=[errno.EIO, 12 * MIB]) as disk:
+    with broken_disk(tmp_path / "broken", write=[errno.EIO, 20 * MIB]) as disk:
         made = []
         with (
             pytest.raises(OSError, match="Input/output error"),
