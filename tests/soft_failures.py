@@ -173,7 +173,9 @@ def is_told(code: str, said: dict[str, Any], *, logger: str | None = None) -> No
     as_logged = ("code", "severity", "subject", "call", "domain", "error")
     assert len(found["log"]) == len(found["result"]), found
     for record, diagnostic in zip(found["log"], found["result"], strict=True):
-        assert {key: record[key] for key in as_logged} == {key: diagnostic[key] for key in as_logged}
+        assert {key: record[key] for key in as_logged} == {
+            key: diagnostic[key] for key in as_logged
+        }
         assert record["level"] == {"info": "INFO", "warning": "WARNING"}[diagnostic["severity"]]
         assert diagnostic["message"] in record["text"]
         assert logger in (None, record["logger"])

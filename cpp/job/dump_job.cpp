@@ -99,9 +99,8 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
     control.phase = Phase::kWriting;
     DumpOutcome outcome;
     DumpOptions options = request.dump;
-    options.diagnostics.insert(options.diagnostics.end(),
-                               captured.diagnostics.begin(),
-                               captured.diagnostics.end());
+    options.diagnostics.insert(
+        options.diagnostics.end(), captured.diagnostics.begin(), captured.diagnostics.end());
     options.closes_snapshot = !request.snapshot;
     if (file) {
         outcome.stats = snapshot.write_dump(*file, options, control);

@@ -39,7 +39,7 @@ struct DumpOutcome {
     Method method = Method::kSnapshot;  // kSnapshot or kLive
     std::uint64_t flags = 0;
     DumpStats stats;
-    Diagnostics diagnostics;  // but for those of the request
+    Diagnostics diagnostics;      // but for those of the request
     std::size_t of_snapshot = 0;  // how many of them, from the first, are the snapshot's
 };
 

@@ -208,12 +208,12 @@ void CloneChild::settle(const Injection& injection,
     // stays bound), so the clone was made sharing it, and leaves it here. A plain close_range would
     // close the target's descriptors.
     try {
-        const std::int64_t left = call_in_clone(Tracee(pid_),
-                                                injection.call_address(),
-                                                has_close_range ? kInjectedCalls.close_range
-                                                                : kNoCall,
-                                                {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
-                                                monotonic_ns() + kSettleNs);
+        const std::int64_t left =
+            call_in_clone(Tracee(pid_),
+                          injection.call_address(),
+                          has_close_range ? kInjectedCalls.close_range : kNoCall,
+                          {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
+                          monotonic_ns() + kSettleNs);
         if (left < 0) {
             warn(diagnostics,
                  "clone_shares_descriptors",

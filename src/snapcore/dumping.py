@@ -433,7 +433,9 @@ def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
         flags &= ~CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
     native = _look(pid, flags, handle_peers=bool(peers))
     try:
-        return _told(Table("handles", native.handles(), diagnostics_from(native.diagnostics())), pid)
+        return _told(
+            Table("handles", native.handles(), diagnostics_from(native.diagnostics())), pid
+        )
     finally:
         native.close()
 

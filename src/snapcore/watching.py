@@ -436,9 +436,7 @@ class Watch:
     # --- What is said
 
     def _say(self, code: str, message: str, severity: str) -> None:
-        self._record(
-            Diagnostic(severity=severity, code=code, message=message, subject=self.pid)
-        )
+        self._record(Diagnostic(severity=severity, code=code, message=message, subject=self.pid))
 
     def _record(self, diagnostic: Diagnostic) -> None:
         self._new.append(diagnostic)

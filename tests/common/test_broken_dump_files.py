@@ -181,7 +181,12 @@ def test_a_stream_that_names_no_base(patched):
 
 def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path):
     threads = [build.Thread(n, "a", THREADS[0].context) for n in range(1, 2000)]
-    path = build.DumpBuilder().system_info(build.AMD64, build.WINDOWS).threads(threads).write(tmp_path / "a.dmp")
+    path = (
+        build.DumpBuilder()
+        .system_info(build.AMD64, build.WINDOWS)
+        .threads(threads)
+        .write(tmp_path / "a.dmp")
+    )
     with snapcore.open(path) as opened:
         os.truncate(path, path.stat().st_size // 3)
         opened.threads()

@@ -55,9 +55,7 @@ class Form:
 
 
 if WINDOWS:
-    FORM = (
-        Form(1000, 100, 8, 20, 20, 0, 4096) if LONG else Form(60, 12, 4, 3, 6, 0, 64 * 1024)
-    )
+    FORM = Form(1000, 100, 8, 20, 20, 0, 4096) if LONG else Form(60, 12, 4, 3, 6, 0, 64 * 1024)
 else:
     FORM = (
         Form(10_000, 1_000, 8, 20, 50, 32, 512) if LONG else Form(240, 40, 8, 5, 8, 512, 16 * 1024)
@@ -130,7 +128,9 @@ class Null(io.RawIOBase):
         return len(data)
 
 
-FLAGS = MiniDumpType.WITH_FULL_MEMORY | MiniDumpType.WITH_HANDLE_DATA | MiniDumpType.WITH_THREAD_INFO
+FLAGS = (
+    MiniDumpType.WITH_FULL_MEMORY | MiniDumpType.WITH_HANDLE_DATA | MiniDumpType.WITH_THREAD_INFO
+)
 
 
 def capture_once(target: Target) -> None:

@@ -123,7 +123,9 @@ class Disk:
             it.data[offset : offset + size] = body[40 : 40 + size]
             return struct.pack("<2I", size, 0)
         if opcode == STATFS:
-            return struct.pack("<5Q10I", 1 << 20, 1 << 20, 1 << 20, 1000, 1000, 4096, 255, 4096, *[0] * 7)
+            return struct.pack(
+                "<5Q10I", 1 << 20, 1 << 20, 1 << 20, 1000, 1000, 4096, 255, 4096, *[0] * 7
+            )
         if opcode == READDIR:
             return self.entries(*struct.unpack_from("<2QI", body)[1:])
         if opcode == LINK:

@@ -27,7 +27,7 @@ from snapcore import MiniDumpType
 from snapcore.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 FULL = MiniDumpType.WITH_FULL_MEMORY
 MIB = 1 << 20
@@ -288,7 +288,10 @@ def test_what_was_there_stays(target, source, tmp_path, way, fault):
 def test_a_file_of_the_callers_own(target, tmp_path, number):
     """What it got is no whole dump, and the error is the disk's."""
     with broken_disk(tmp_path / "broken", write=[number, MIB]) as disk:
-        with (disk / "a").open("wb", buffering=0) as stream, pytest.raises(OSError, match=r".") as caught:
+        with (
+            (disk / "a").open("wb", buffering=0) as stream,
+            pytest.raises(OSError, match=r".") as caught,
+        ):
             snapcore.dump(target.pid, stream, FULL)
         assert caught.value.errno == number
         (disk / "a").unlink()
@@ -303,7 +306,7 @@ def test_watch_on_a_disk_that_breaks(target, tmp_path):
             snapcore.watch(target.pid, disk, every=0.1, rebase=1) as watch,
         ):
             made += [Path(result.path).name for result in watch]
-        assert len([p for p in disk.iterdir()]) == 1
+        assert len(list(disk.iterdir())) == 1
     wait_until(lambda: is_untouched(target.pid) is None)
 
 

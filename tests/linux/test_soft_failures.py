@@ -19,7 +19,7 @@ from termios import FIONREAD
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from isolation import apart, copied, package_within_reach, read_only_proc, refuse, user
+from isolation import apart, package_within_reach, read_only_proc, refuse, user
 from linux_support import LIBC, children, kill, state
 from soft_failures import LINUX, PYTHON, command_json, dump_evidence, is_told, logged, opened, rows
 from support import Target, programs, wait_until
@@ -52,7 +52,9 @@ def provokes(code: str) -> Callable[[Callable[..., Evidence]], Callable[..., Evi
 def test_it_is_told(code, request, tmp_path):
     provoker = PROVOKERS[code]
     wanted = provoker.__code__.co_varnames[: provoker.__code__.co_argcount]
-    given = {name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted}
+    given = {
+        name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted
+    }
     is_told(code, provoker(**given))
 
 
@@ -182,9 +184,7 @@ def _(folder):
 def _(start, folder, monkeypatch):
     # No kernel that runs these tests lacks the call.
     monkeypatch.setenv("SNAPCORE_TRACER_WITHOUT", "close_range")
-    return dump_evidence(
-        start("kinds", "shared").pid, folder, "clone_shares_descriptors", FULL
-    )
+    return dump_evidence(start("kinds", "shared").pid, folder, "clone_shares_descriptors", FULL)
 
 
 @provokes("seals_refused")
@@ -276,7 +276,17 @@ def held_evidence(folder: Path, act: Callable[[int, int], None]) -> Evidence:
         found = list(log)
     said = {"result": rows(results[0].diagnostics), "log": found, "file": opened(path)}
     with python(idle) as target:
-        command = [sys.executable, "-m", "snapcore", "dump", str(target.pid), "-o", "-", "--json", "-q"]
+        command = [
+            sys.executable,
+            "-m",
+            "snapcore",
+            "dump",
+            str(target.pid),
+            "-o",
+            "-",
+            "--json",
+            "-q",
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from soft_failures import LINUX, PYTHON, WINDOWS
 from support import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIRECTORIES = {
     "linux": ["cpp/linux", "cpp/job"],

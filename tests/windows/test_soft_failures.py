@@ -41,7 +41,9 @@ def provokes(code: str) -> Callable[[Callable[..., Evidence]], Callable[..., Evi
 def test_it_is_told(code, request, tmp_path):
     provoker = PROVOKERS[code]
     wanted = provoker.__code__.co_varnames[: provoker.__code__.co_argcount]
-    given = {name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted}
+    given = {
+        name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted
+    }
     is_told(code, provoker(**given))
 
 

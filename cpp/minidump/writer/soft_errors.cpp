@@ -14,8 +14,8 @@ std::string render(const Diagnostic& d) {
            ",\"severity\":" + (d.severity == Severity::kWarning ? "\"warning\"" : "\"info\"") +
            ",\"message\":" + json_quote(d.message) + ",\"call\":" + json_quote(d.call) +
            ",\"domain\":" + json_quote(domain_name(d.domain)) +
-           ",\"error\":" + std::to_string(d.error) +
-           ",\"subject\":" + std::to_string(d.subject) + "}";
+           ",\"error\":" + std::to_string(d.error) + ",\"subject\":" + std::to_string(d.subject) +
+           "}";
 }
 
 std::string render(const Range& range) {
