@@ -133,8 +133,12 @@ FLAGS = (
 )
 
 
+# A busy machine is not what is tried here.
+PATIENCE = 30
+
+
 def capture_once(target: Target) -> None:
-    with snapcore.capture(target.pid, CaptureFlags.DEFAULT) as snap:
+    with snapcore.capture(target.pid, CaptureFlags.DEFAULT, max_pause=PATIENCE) as snap:
         assert len(snap.threads()) > 0
         assert len(snap.handles()) > 0
         assert len(snap.regions()) > 0
@@ -147,13 +151,13 @@ def dump_once(target: Target, number: int, folder: Path) -> None:
     path = folder / f"{target.pid}-{threading.get_ident()}.dmp"
     way = number % 4
     if way == 0:
-        snapcore.dump(target.pid, path, FLAGS)
+        snapcore.dump(target.pid, path, FLAGS, max_pause=PATIENCE)
     elif way == 1:
-        snapcore.dump(target.pid, path)
+        snapcore.dump(target.pid, path, max_pause=PATIENCE)
     elif way == 2:
-        snapcore.dump(target.pid, path, FLAGS, compression="zstd")
+        snapcore.dump(target.pid, path, FLAGS, compression="zstd", max_pause=PATIENCE)
     else:
-        snapcore.dump(target.pid, Null(), FLAGS)
+        snapcore.dump(target.pid, Null(), FLAGS, max_pause=PATIENCE)
         return
     with snapcore.open(path) as dump:
         assert len(dump.threads()) > 0
