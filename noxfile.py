@@ -139,3 +139,14 @@ def bench(session: nox.Session) -> None:
     """Comparisons with other tools, which must be installed (scripts/setup)."""
     session.install(".[arrow,cli,zstd]", "--group", "bench")
     session.run("python", "benchmarks", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """10,000 captures and 1,000 dumps by 8 threads of 20 targets: nothing grows (docs/reliability.md)."""
+    session.install(".[arrow,cli,report,zstd]", "--group", "test")
+    session.run(
+        *("python", "-m", "pytest", "-s", "tests/common/test_soak.py"),
+        *session.posargs,
+        env={"SNAPCORE_SOAK": "long"},
+    )

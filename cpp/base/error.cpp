@@ -116,4 +116,16 @@ Error Error::unsupported(std::string_view call, std::string_view detail, std::ui
     return {ErrorKind::kUnsupported, ErrorDomain::kNone, 0, call, detail, pid};
 }
 
+const char* domain_name(ErrorDomain domain) {
+    switch (domain) {
+        case ErrorDomain::kErrno: return "errno";
+        case ErrorDomain::kWin32: return "win32";
+        case ErrorDomain::kHresult: return "hresult";
+        case ErrorDomain::kNtStatus: return "ntstatus";
+        case ErrorDomain::kFormat: return "format";
+        case ErrorDomain::kNone: break;
+    }
+    return "";
+}
+
 }  // namespace snapcore

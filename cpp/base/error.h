@@ -73,6 +73,9 @@ private:
     std::uint32_t pid_;
 };
 
+// "errno", "win32", ...; empty for none.
+const char* domain_name(ErrorDomain domain);
+
 // The operating system's text for one of its own numbers (UTF-8); empty where it has none.
 std::string os_error_text(ErrorDomain domain, std::int64_t code);
 

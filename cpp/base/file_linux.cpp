@@ -5,6 +5,7 @@
 // open O_TMPFILE                       | a file without a name: nothing is left even after SIGKILL     | the file system
 // open O_CREAT|O_EXCL                  | the same with a temporary name, where there is no O_TMPFILE   | the file system
 // pwrite, pread, fallocate, ftruncate  | contents                                                      | the disk, the page cache's limits
+// fcntl F_DUPFD, close                 | what a remote file system tells no sooner                     | the file system
 // linkat, renameat2                    | the name, at the end                                          | the file system
 // open O_NONBLOCK, pread               | a dump that is read                                           | the disk; not a pipe without a writer
 // fcntl F_DUPFD, open /proc/self/fd/N  | a stream's descriptor, of our own and not blocking            | nothing
@@ -116,6 +117,33 @@ private:
     UniqueDescriptor file_;
 };
 
+// A pipe without a reader sends SIGPIPE to the thread that writes, and a file beyond RLIMIT_FSIZE
+// SIGXFSZ. Whoever uses this library may want to die of them, but not of ours: the error says it.
+class WithoutSignal {
+public:
+    explicit WithoutSignal(int number) {
+        ::sigemptyset(&own_);
+        ::sigaddset(&own_, number);
+        sigset_t pending;
+        ::sigpending(&pending);
+        was_pending_ = ::sigismember(&pending, number) == 1;
+        ::pthread_sigmask(SIG_BLOCK, &own_, &before_);
+    }
+    ~WithoutSignal() {
+        const int saved = errno;
+        const timespec now{};
+        if (!was_pending_) ::sigtimedwait(&own_, nullptr, &now);
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        errno = saved;
+    }
+    WithoutSignal(const WithoutSignal&) = delete;
+    WithoutSignal& operator=(const WithoutSignal&) = delete;
+
+private:
+    sigset_t own_, before_;
+    bool was_pending_ = false;
+};
+
 class LinuxOutputFile final : public OutputFile {
 public:
     LinuxOutputFile(const std::string& path, bool overwrite) : path_(path) {
@@ -142,6 +170,7 @@ public:
     }
 
     void write(std::uint64_t offset, std::span<const std::byte> bytes) override {
+        const WithoutSignal guard(SIGXFSZ);
         while (!bytes.empty()) {
             const ssize_t n =
                 ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -161,6 +190,7 @@ public:
     void allocate(std::uint64_t offset, std::uint64_t size) override {
         // tmpfs clears the pages that it allocates ahead, which costs more than it saves.
         if (in_memory_) return;
+        const WithoutSignal guard(SIGXFSZ);
         // Only ahead of the writes: what fails here, fails there with a better message.
         (void)::fallocate(
             file_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
@@ -174,6 +204,7 @@ public:
     }
 
     void set_size(std::uint64_t size) override {
+        const WithoutSignal guard(SIGXFSZ);
         while (::ftruncate(file_.get(), static_cast<off_t>(size)) < 0) {
             if (errno != EINTR) throw Error::file(errno, "ftruncate", path_);
         }
@@ -185,6 +216,10 @@ public:
     }
 
     void commit(bool overwrite) override {
+        // A file system of another machine, or one in user space, tells of a full disk or a quota
+        // when a descriptor is closed. Others do nothing here.
+        const int other = ::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0);
+        if (other < 0 || ::close(other) < 0) throw Error::file(errno, "close", path_);
         if (temporary_.empty()) {
             if (!overwrite) {
                 link_to(path_);
@@ -232,31 +267,6 @@ private:
     UniqueDescriptor file_;
 };
 
-// A pipe without a reader sends SIGPIPE to the thread that writes. Whoever uses this library may
-// want to die of it, but not of ours.
-class WithoutSigpipe {
-public:
-    WithoutSigpipe() {
-        ::sigemptyset(&pipe_);
-        ::sigaddset(&pipe_, SIGPIPE);
-        sigset_t pending;
-        ::sigpending(&pending);
-        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-        ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-    }
-    ~WithoutSigpipe() {
-        const timespec now{};
-        if (!was_pending_) ::sigtimedwait(&pipe_, nullptr, &now);
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-    WithoutSigpipe(const WithoutSigpipe&) = delete;
-    WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-
-private:
-    sigset_t pipe_, before_;
-    bool was_pending_ = false;
-};
-
 class LinuxOutputStream final : public OutputStream {
 public:
     explicit LinuxOutputStream(int descriptor) : file_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
@@ -271,7 +281,8 @@ public:
     }
 
     void write(std::span<const std::byte> bytes, const std::function<void()>& check) override {
-        const WithoutSigpipe guard;
+        const WithoutSignal guard(SIGPIPE);
+        const WithoutSignal limit(SIGXFSZ);  // a stream may be a file
         while (!bytes.empty()) {
             if (!S_ISREG(mode_) && !wait_for_room()) {
                 check();

@@ -21,18 +21,6 @@ const char* name_of(ErrorKind kind) {
     }
 }
 
-const char* name_of(ErrorDomain domain) {
-    switch (domain) {
-        case ErrorDomain::kErrno: return "errno";
-        case ErrorDomain::kWin32: return "win32";
-        case ErrorDomain::kHresult: return "hresult";
-        case ErrorDomain::kNtStatus: return "ntstatus";
-        case ErrorDomain::kFormat: return "format";
-        case ErrorDomain::kNone: break;
-    }
-    return "";
-}
-
 py::object path_object(const std::string& path) {
     return py::module_::import("os").attr("fsdecode")(py::bytes(path));
 }
@@ -65,7 +53,7 @@ void raise(const Error& error, const py::handle& cancelled) {
         default: {
             const py::object raised = py::module_::import("snapcore.errors")
                                           .attr("from_native")(name_of(error.kind()),
-                                                               name_of(error.domain()),
+                                                               domain_name(error.domain()),
                                                                error.code(),
                                                                error.call(),
                                                                message_of(error.detail()),
@@ -97,7 +85,7 @@ py::list to_python(const Diagnostics& diagnostics) {
                                   d.code,
                                   message_of(d.message),
                                   d.call,
-                                  name_of(d.domain),
+                                  domain_name(d.domain),
                                   d.error,
                                   d.subject));
     }

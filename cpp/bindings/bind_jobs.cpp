@@ -4,6 +4,8 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <tuple>
+#include <vector>
 
 #include "base/file.h"
 #include "bindings/bindings.h"
@@ -88,6 +90,23 @@ Identity to_identity(const std::string& bytes) {
     return out;
 }
 
+// Severity, code, message and subject of what Python has to say.
+using Notes = std::vector<std::tuple<std::string, std::string, std::string, std::uint64_t>>;
+
+Diagnostics to_diagnostics(const Notes& notes) {
+    Diagnostics out;
+    for (const auto& [severity, code, message, subject] : notes) {
+        out.push_back({severity == "warning" ? Severity::kWarning : Severity::kInfo,
+                       code,
+                       message,
+                       "",
+                       ErrorDomain::kNone,
+                       0,
+                       subject});
+    }
+    return out;
+}
+
 std::shared_ptr<BaseDump> make_base(std::string name,
                                     std::shared_ptr<minidump::DumpFile> file,
                                     std::shared_ptr<Snapshot> snapshot) {
@@ -123,7 +142,8 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
                                           bool debug_privilege,
                                           std::shared_ptr<Snapshot> snapshot,
                                           const std::optional<std::string>& identity,
-                                          std::shared_ptr<const BaseDump> base) {
+                                          std::shared_ptr<const BaseDump> base,
+                                          const Notes& notes) {
     DumpRequest request;
     request.capture.pid = pid;
     request.capture.flags = capture_flags.value_or(0);
@@ -140,6 +160,7 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
     request.dump.environment = environment;
     if (identity) request.dump.identity = to_identity(*identity);
     request.dump.base = std::move(base);
+    request.dump.diagnostics = to_diagnostics(notes);
     std::shared_ptr<ChunkQueue> chunks;
     if (path) {
         request.path = std::move(*path);
@@ -188,6 +209,7 @@ py::dict to_python(const DumpOutcome& outcome) {
     out["held_bytes"] = outcome.stats.held_bytes;
     out["compared_bytes"] = outcome.stats.compared_bytes;
     out["diagnostics"] = bindings::to_python(outcome.diagnostics);
+    out["of_snapshot"] = outcome.of_snapshot;
     return out;
 }
 
@@ -236,7 +258,8 @@ void bind_jobs(py::module_& module) {
              py::arg("debug_privilege"),
              py::arg("snapshot"),
              py::arg("identity") = py::none(),
-             py::arg("base") = py::none())
+             py::arg("base") = py::none(),
+             py::arg("notes") = Notes())
         .def("next_chunk", &PolledDumpJob::next_chunk, py::arg("seconds"))
         .def("result", [](PolledDumpJob& job) {
             const DumpOutcome outcome = [&] {

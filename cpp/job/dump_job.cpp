@@ -98,11 +98,15 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
 
     control.phase = Phase::kWriting;
     DumpOutcome outcome;
+    DumpOptions options = request.dump;
+    options.diagnostics.insert(
+        options.diagnostics.end(), captured.diagnostics.begin(), captured.diagnostics.end());
+    options.closes_snapshot = !request.snapshot;
     if (file) {
-        outcome.stats = snapshot.write_dump(*file, request.dump, control);
+        outcome.stats = snapshot.write_dump(*file, options, control);
     } else {
         CountedStream counted(*request.stream);
-        outcome.stats = snapshot.write_dump(counted, request.dump, control);
+        outcome.stats = snapshot.write_dump(counted, options, control);
         request.stream->finish();
         outcome.file_size = outcome.bytes_written = counted.count();
     }
@@ -120,9 +124,10 @@ DumpOutcome dump_process(const DumpRequest& request, Control& control) {
     outcome.method =
         snapshot.memory_source() == MemorySource::kLive ? Method::kLive : Method::kSnapshot;
     outcome.flags = request.dump.flags;
-    outcome.diagnostics = std::move(captured.diagnostics);
-    for (Diagnostic& diagnostic : snapshot.diagnostics()) {
-        outcome.diagnostics.push_back(std::move(diagnostic));
+    outcome.diagnostics = snapshot.diagnostics();
+    outcome.of_snapshot = outcome.diagnostics.size();
+    for (const Diagnostics* const more : {&captured.diagnostics, &outcome.stats.diagnostics}) {
+        outcome.diagnostics.insert(outcome.diagnostics.end(), more->begin(), more->end());
     }
     outcome.elapsed_ns = monotonic_ns() - started_ns;
     return outcome;

@@ -3,6 +3,7 @@
 // One dump from start to end: capture, write, name. OS-free; once for both systems.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,7 +39,8 @@ struct DumpOutcome {
     Method method = Method::kSnapshot;  // kSnapshot or kLive
     std::uint64_t flags = 0;
     DumpStats stats;
-    Diagnostics diagnostics;
+    Diagnostics diagnostics;      // but for those of the request
+    std::size_t of_snapshot = 0;  // how many of them, from the first, are the snapshot's
 };
 
 // The work of a Job<DumpOutcome>. A file is made before any target is stopped, and appears under

@@ -148,6 +148,9 @@ void warn(Diagnostics& diagnostics, const char* code, const std::string& message
 
 }  // namespace
 
+// What every kernel answers with ENOSYS.
+constexpr std::uint64_t kNoCall = 0xffff;
+
 void CloneChild::make(const StoppedThreads& target,
                       Injection& injection,
                       const std::function<void()>& meanwhile,
@@ -177,7 +180,9 @@ void CloneChild::make(const StoppedThreads& target,
     if (result.value < 0 || result.child == 0) throw clone_refused(-result.value, target.pid());
 }
 
-void CloneChild::settle(const Injection& injection, Diagnostics& diagnostics) {
+void CloneChild::settle(const Injection& injection,
+                        bool has_close_range,
+                        Diagnostics& diagnostics) {
     const UniqueDescriptor score(::open(proc(pid_, "oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC));
     if (!score || ::write(score.get(), "1000", 4) != 4) {
         warn(diagnostics,
@@ -206,11 +211,12 @@ void CloneChild::settle(const Injection& injection, Diagnostics& diagnostics) {
     // stays bound), so the clone was made sharing it, and leaves it here. A plain close_range would
     // close the target's descriptors.
     try {
-        const std::int64_t left = call_in_clone(Tracee(pid_),
-                                                injection.call_address(),
-                                                kInjectedCalls.close_range,
-                                                {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
-                                                monotonic_ns() + kSettleNs);
+        const std::int64_t left =
+            call_in_clone(Tracee(pid_),
+                          injection.call_address(),
+                          has_close_range ? kInjectedCalls.close_range : kNoCall,
+                          {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
+                          monotonic_ns() + kSettleNs);
         if (left < 0) {
             warn(diagnostics,
                  "clone_shares_descriptors",

@@ -27,7 +27,7 @@ public:
               bool seccomp_suspended);
     // After the target was let go: bytes that the way home covered, descriptors, the kernel's
     // opinion whom to kill first.
-    void settle(const Injection& injection, Diagnostics& diagnostics);
+    void settle(const Injection& injection, bool has_close_range, Diagnostics& diagnostics);
 
     // Lets its pages of the range go, so that the target need not copy those that it writes to.
     void give_back(const Range& range) noexcept;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -96,6 +98,10 @@ std::uint32_t LinuxSnapshot::tracer_needs() const {
     if (source_ == MemorySource::kLive) needs |= need::kHold;
     // The clone has its own maps, read after the target was let go.
     if (captured(CaptureFlags::VA_SPACE) && source_ != MemorySource::kClone) needs |= need::kMaps;
+    if (const char* const without = ::getenv("SNAPCORE_TRACER_WITHOUT");
+        without != nullptr && std::string_view(without) == "close_range") {
+        needs |= need::kOldKernel;
+    }
     return needs;
 }
 

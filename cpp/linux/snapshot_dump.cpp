@@ -288,6 +288,7 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
                                        const DumpOptions& options,
                                        Control& control) {
     minidump::Contents contents;
+    Diagnostics own;
     std::shared_ptr<ProcessMemory> memory;
     {
         const std::lock_guard lock(mutex_);
@@ -307,16 +308,38 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
         contents.build_ids = modules.build_ids;
         contents.comment = options.comment;
         contents.identity = options.identity;
-        contents.diagnostics = diagnostics_;
-        const std::size_t before = contents.diagnostics.size();
         report_dump_flags(options.flags, contents.diagnostics);
         add_memory(contents);
         add_streams(contents, options);
         contents.xstate = xstate_features();
-        diagnostics_.insert(diagnostics_.end(),
-                            contents.diagnostics.begin() + static_cast<std::ptrdiff_t>(before),
-                            contents.diagnostics.end());
+        own = contents.diagnostics;
+        contents.diagnostics.insert(
+            contents.diagnostics.begin(), options.diagnostics.begin(), options.diagnostics.end());
+        contents.diagnostics.insert(
+            contents.diagnostics.begin(), diagnostics_.begin(), diagnostics_.end());
     }
+    contents.when_read = [&](std::uint64_t unreadable_bytes) {
+        Diagnostics late;
+        if (unreadable_bytes != 0) {
+            const bool expected = (options.flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
+            late.push_back({expected ? Severity::kInfo : Severity::kWarning,
+                            "unreadable_memory_left_out",
+                            std::to_string(unreadable_bytes) +
+                                " bytes could not be read and are zeros in the file",
+                            "pread",
+                            ErrorDomain::kNone,
+                            0,
+                            unreadable_bytes});
+            own.push_back(late.back());
+        }
+        if (options.closes_snapshot) {
+            const std::size_t known = diagnostics().size();
+            close();
+            const Diagnostics all = diagnostics();
+            late.insert(late.end(), all.begin() + static_cast<std::ptrdiff_t>(known), all.end());
+        }
+        return late;
+    };
     if (captured(CaptureFlags::VA_SPACE)) contents.regions = regions();
     Compared compared;
     // A filter changes what is written; what it makes of the base is not known.
@@ -327,20 +350,9 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
     DumpStats stats = minidump::write_minidump(contents, *memory, output, control);
     stats.held_bytes = compared.held_bytes;
     stats.compared_bytes = compared.compared_bytes;
-    if (stats.unreadable_bytes != 0) {
-        const bool expected = (options.flags & MiniDumpType::IGNORE_INACCESSIBLE_MEMORY) != 0;
-        const std::lock_guard lock(mutex_);
-        diagnostics_.push_back({expected ? Severity::kInfo : Severity::kWarning,
-                                "unreadable_memory_left_out",
-                                std::to_string(stats.unreadable_bytes) +
-                                    " bytes could not be read and are zeros in the file",
-                                "pread",
-                                ErrorDomain::kNone,
-                                0,
-                                stats.unreadable_bytes});
-    }
+    stats.diagnostics = std::move(own);
     if (source_ == MemorySource::kLive) {
-        close();
+        close();  // its pause ends with what is read
         if (!held_to_the_end_) {
             throw Error(ErrorKind::kTimedOut,
                         ErrorDomain::kErrno,

@@ -338,7 +338,7 @@ void Tracer::clone_by(StoppedThreads& threads, Event& cloned, Event& others_rele
     released();
     phase("release");
     record_.pause_ns = pause_ns_ = phase_ns_ - started_ns_;
-    clone_.settle(injection, record_.diagnostics);
+    clone_.settle(injection, !needs(need::kOldKernel), record_.diagnostics);
 }
 
 ThreadSample Tracer::sample(const StoppedThread& thread) const {

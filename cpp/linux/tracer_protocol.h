@@ -29,7 +29,8 @@ inline constexpr std::uint32_t kClone = 4;
 inline constexpr std::uint32_t kParts = 8;  // stacks, and what dump_flags add; read in the stop
 inline constexpr std::uint32_t kHold = 16;  // stand still until released
 inline constexpr std::uint32_t kHandles = 32;
-inline constexpr std::uint32_t kMaps = 64;  // text of maps, in the stop
+inline constexpr std::uint32_t kMaps = 64;        // text of maps, in the stop
+inline constexpr std::uint32_t kOldKernel = 128;  // for tests: as if there were no close_range
 }  // namespace need
 
 enum class RequestKind : std::uint32_t { kCapture, kReap, kGiveBack };

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -117,6 +118,9 @@ struct Contents {
     // FILTER_MEMORY: within `filtered`, words that point into none of `pointed_to` become zero.
     std::vector<Range> filtered, pointed_to;  // each ascending, not overlapping
     Diagnostics diagnostics;                  // become the soft-errors stream
+    // Called when memory has been read, with how many bytes of it could not be; what it gives goes
+    // into the soft errors as well, where they are not written yet.
+    std::function<Diagnostics(std::uint64_t unreadable_bytes)> when_read;
 };
 
 }  // namespace snapcore::minidump

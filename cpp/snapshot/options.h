@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/diagnostics.h"
 #include "base/range.h"
 
 namespace snapcore {
@@ -79,6 +80,11 @@ struct DumpOptions {
     std::optional<Identity> identity;
     // Linux: only what differs from it is written, unless that is more than half of all.
     std::shared_ptr<const BaseDump> base;
+    // What the caller has to say of this dump; it goes into the file with what the backend says.
+    Diagnostics diagnostics;
+    // Nobody needs the snapshot afterwards: it is closed as soon as its memory has been read, so
+    // that the file also tells what went wrong with that.
+    bool closes_snapshot = false;
 };
 
 struct DumpStats {
@@ -94,6 +100,7 @@ struct DumpStats {
     std::uint64_t base_bytes = 0;                // address space whose bytes are in the base alone
     std::uint64_t held_bytes = 0;  // found changed since the base was captured: its clone's alone
     std::uint64_t compared_bytes = 0;  // read to be compared
+    Diagnostics diagnostics;  // of this dump alone; those of its snapshot are the snapshot's
 };
 
 }  // namespace snapcore

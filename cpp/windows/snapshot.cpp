@@ -2,6 +2,7 @@
 #include "windows/snapshot.h"
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,7 +10,9 @@
 #include "base/error.h"
 #include "generated/flags.h"
 #include "minidump/raw.h"
+#include "minidump/reader/summary.h"
 #include "minidump/writer/column_stream.h"
+#include "minidump/writer/soft_errors.h"
 #include "snapshot/policy.h"
 #include "windows/convert.h"
 #include "windows/minidump_writer.h"
@@ -336,6 +339,9 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
     const std::lock_guard use(use_);
     DumpSource source;
     DumpOptions with_columns = options;
+    // What dbghelp meets with is known when the file is written, and then put into this stream.
+    constexpr std::size_t kRoomForLate = 8192;
+    std::optional<minidump::SoftErrors> soft_errors;
     {
         const std::lock_guard lock(mutex_);
         must_be_open();
@@ -347,6 +353,10 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
         if (!columns.empty()) {
             with_columns.streams.push_back({minidump::raw::SnapcoreColumns, std::move(columns)});
         }
+        Diagnostics known = diagnostics_;
+        known.insert(known.end(), options.diagnostics.begin(), options.diagnostics.end());
+        soft_errors.emplace(std::move(known), kRoomForLate);
+        with_columns.streams.push_back({minidump::raw::MozSoftErrors, soft_errors->text()});
         source.pid = options_.pid;
         source.is_snapshot = source_ == MemorySource::kClone;
         source.process =
@@ -368,7 +378,20 @@ DumpStats WindowsSnapshot::write_dump(OutputFile& file,
     const std::lock_guard lock(mutex_);
     // The target's threads are held while it is written.
     if (source_ == MemorySource::kLive) pause_ns_ += elapsed;
-    diagnostics_.insert(diagnostics_.end(), report.diagnostics.begin(), report.diagnostics.end());
+    report.stats.diagnostics = report.diagnostics;
+    Diagnostics& late = report.diagnostics;
+    if (options.closes_snapshot) {
+        const auto known = static_cast<std::ptrdiff_t>(diagnostics_.size());
+        free_all();
+        late.insert(late.end(), diagnostics_.begin() + known, diagnostics_.end());
+    }
+    if (late.empty()) return report.stats;
+    const auto at = minidump::stream_offset(
+        [&](std::uint64_t offset, std::span<std::byte> out) { return file.read(offset, out); },
+        file.size(),
+        minidump::raw::MozSoftErrors);
+    const std::string text = soft_errors->text(late);
+    if (at) file.write(*at, std::as_bytes(std::span(text)));
     return report.stats;
 }
 
@@ -393,6 +416,10 @@ DumpStats WindowsSnapshot::write_dump(OutputStream& stream,
 void WindowsSnapshot::close() {
     const std::lock_guard use(use_);
     const std::lock_guard lock(mutex_);
+    free_all();
+}
+
+void WindowsSnapshot::free_all() {
     memory_.reset();
     if (snapshot_) {
         for (Diagnostic& diagnostic : snapshot_->free()) {

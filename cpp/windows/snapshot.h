@@ -58,6 +58,7 @@ private:
     // Locked by the caller.
     void must_be_open() const;
     PssSnapshot& open_snapshot();
+    void free_all();  // with both mutexes held
 
     CaptureOptions options_;
     MemorySource source_ = MemorySource::kNone;

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from snapcore.dumpfacts import (
 )
 from snapcore.errors import DumpFormatError
 from snapcore.flags import MiniDumpType
+from snapcore.logs import Teller
 from snapcore.native import _core
 from snapcore.snapshot import (
     Diagnostic,
@@ -91,6 +93,25 @@ _LINUX_TEXTS = {
 _SOFT_ERRORS = 0x4D7A0004
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _told(
+    method: Callable[Concatenate[DumpFile, _P], _R],
+) -> Callable[Concatenate[DumpFile, _P], _R]:
+    """What the method finds wrong with the file is logged."""
+
+    @functools.wraps(method)
+    def call(self: DumpFile, *arguments: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return method(self, *arguments, **named)
+        finally:
+            self._tell()
+
+    return call
+
+
 class DumpFile:
     """A minidump, by whomever it was written.
 
@@ -114,9 +135,15 @@ class DumpFile:
             raise ValueError(message)
         self._native: _core.DumpFile | None = _core.DumpFile(raw, strict=strict)
         self.path = os.fsdecode(raw)
+        self._teller = Teller("open", self.path)
         self.compression: str | None = "zstd" if self._native.is_packed else None
         self._flags: int = self._native.flags
         self.captured_at_ns: int = self._native.captured_at_ns
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._native is not None:
+            self._teller.tell(self.diagnostics)
 
     def _file(self) -> _core.DumpFile:
         if self._native is None:
@@ -189,6 +216,7 @@ class DumpFile:
             level=level,
         )
 
+    @_told
     def process(self) -> Process:
         """Facts of the process.
 
@@ -199,6 +227,7 @@ class DumpFile:
         """
         return process_from(self._file().process())
 
+    @_told
     def threads(self) -> Table:
         """Threads, one row each, in the order of the file.
 
@@ -214,6 +243,7 @@ class DumpFile:
         """
         return Table("threads", self._file().threads())
 
+    @_told
     def handles(self) -> Table:
         """Handles, one row each, in the order of the file.
 
@@ -233,6 +263,7 @@ class DumpFile:
         """
         return Table("handles", self._file().handles())
 
+    @_told
     def regions(self) -> Table:
         """Memory regions, one row each, in the order of the file, ascending in those of most writers.
 
@@ -253,6 +284,7 @@ class DumpFile:
         """
         return Table("regions", self._file().regions())
 
+    @_told
     def modules(self) -> Table:
         """Loaded modules, one row each, the main executable first.
 
@@ -268,6 +300,7 @@ class DumpFile:
         """
         return Table("modules", self._file().modules())
 
+    @_told
     def unloaded_modules(self) -> tuple[UnloadedModule, ...]:
         """Modules that were unloaded before the dump.
 
@@ -278,6 +311,7 @@ class DumpFile:
         """
         return unloaded_modules_from(self._file())
 
+    @_told
     def contexts(self) -> NDArray[np.void]:
         """Registers of every thread.
 
@@ -289,6 +323,7 @@ class DumpFile:
         """
         return contexts_from(self._file().contexts())
 
+    @_told
     def memory_ranges(self) -> NDArray[np.void]:
         """Ranges of memory that the file holds.
 
@@ -685,6 +720,7 @@ class DumpFile:
 
     def close(self) -> None:
         """Close the file; tables and arrays stay."""
+        self._tell()
         self._native = None
 
     def __enter__(self) -> Self:

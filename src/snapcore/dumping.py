@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from snapcore.compression import DEFAULT_LEVEL, MOST_LEVEL, SeekableWriter, require_zstandard
 from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
+from snapcore.logs import logger_of, tell
 from snapcore.native import _core
 from snapcore.newfile import NewFile
 from snapcore.presets import PRESETS
@@ -21,7 +22,7 @@ from snapcore.streaming import descriptor_of, is_writer, write_all
 from snapcore.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from snapcore.streaming import BinaryWriter
 
@@ -253,8 +254,25 @@ def facts_of(raw: dict[str, Any]) -> dict[str, Any]:
     return {each.name: raw[each.name] for each in fields(DumpResult)}
 
 
-def _outcome(raw: dict[str, Any]) -> DumpResult:
-    return DumpResult(**facts_of(raw))
+def _outcome(raw: dict[str, Any], pid: int, told: int = 0) -> DumpResult:
+    result = DumpResult(**facts_of(raw))
+    tell_dump(result, pid, told)
+    return result
+
+
+def tell_dump(result: DumpResult, pid: int, told: int = 0) -> None:
+    """Log what is new to the log, all but the first `told` diagnostics."""
+    log = logger_of("dump")
+    tell(log, f"dump of process {pid}", result.diagnostics[told:], pid)
+    log.debug(
+        "dump of process %d: %s, %d bytes, %s, stood still for %d ns, %d ns in all",
+        pid,
+        result.path or "to a stream",
+        result.file_size,
+        result.method,
+        result.pause_ns,
+        result.elapsed_ns,
+    )
 
 
 def capture(
@@ -370,6 +388,13 @@ def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
     return Snapshot(_look(pid, flags, handle_peers=handle_peers))
 
 
+def _told(table: Table, pid: int | None = None) -> Table:
+    """The same table; its diagnostics are logged."""
+    about = "every process" if pid is None else f"process {pid}"
+    tell(logger_of(table.name), about, table.diagnostics, pid)
+    return table
+
+
 def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
     """Handles of a process without stopping it. On Linux these are file descriptors.
 
@@ -408,7 +433,9 @@ def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
         flags &= ~CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
     native = _look(pid, flags, handle_peers=bool(peers))
     try:
-        return Table("handles", native.handles(), diagnostics_from(native.diagnostics()))
+        return _told(
+            Table("handles", native.handles(), diagnostics_from(native.diagnostics())), pid
+        )
     finally:
         native.close()
 
@@ -458,7 +485,7 @@ def system_handles(*, peers: bool = False) -> Table:
     for on a thread of its own, since that can wait for ever. Linux: ``/proc/PID/fd``.
     """
     columns, diagnostics = _core.system_handles(peers=bool(peers))
-    return Table("system_handles", columns, diagnostics_from(diagnostics))
+    return _told(Table("system_handles", columns, diagnostics_from(diagnostics)))
 
 
 def system_threads() -> Table:
@@ -476,7 +503,7 @@ def system_threads() -> Table:
     the names of threads, nor processors. Linux: ``/proc/PID/task``, kernel threads among them.
     """
     columns, diagnostics = _core.system_threads()
-    return Table("system_threads", columns, diagnostics_from(diagnostics))
+    return _told(Table("system_threads", columns, diagnostics_from(diagnostics)))
 
 
 def dump(
@@ -592,7 +619,7 @@ def dump(
         compression=compression,
         level=level,
     )
-    return _outcome(raw)
+    return _outcome(raw, pid)
 
 
 def dump_snapshot(
@@ -628,7 +655,7 @@ def dump_snapshot(
         compression=compression,
         level=level,
     )
-    return _outcome(raw)
+    return _outcome(raw, native.pid, raw["of_snapshot"])
 
 
 def write_dump(
@@ -652,8 +679,9 @@ def write_dump(
     level: int | None,
     identity: bytes | None = None,
     base: _core.BaseDump | None = None,
+    notes: Sequence[Diagnostic] = (),
 ) -> dict[str, Any]:
-    """Write a dump of a process, or of a snapshot of it; what the native job says."""
+    """Write a dump of a process, or of a snapshot of it, with `notes`; what the native job says."""
     used_level = compression_level(compression, level)
     timeout_ns = None if timeout is None else nanoseconds(timeout, "timeout")
     started = time.monotonic_ns()
@@ -677,6 +705,7 @@ def write_dump(
         snapshot=snapshot,
         identity=identity,
         base=base,
+        notes=[(d.severity, d.code, d.message, d.subject) for d in notes],
     )
     target: Any = path
     descriptor = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import logging
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ import numpy as np
 from snapcore.dtypes import TABLES, Column
 from snapcore.dumpfile import open as open_dump
 from snapcore.errors import DumpFormatError
+from snapcore.logs import logger_of
 from snapcore.native import _core
 from snapcore.parquet import ParquetFile, PartitionedWriter
 from snapcore.table import arrow_field
@@ -99,6 +101,14 @@ class ScanDiagnostic:
     severity: str
     code: str
     message: str
+
+
+def _log(found: Iterable[ScanDiagnostic]) -> None:
+    log = logger_of("scan")
+    for each in found:
+        level = logging.ERROR if each.severity == "error" else logging.WARNING
+        extra = {"code": each.code, "severity": each.severity, "path": each.path}
+        log.log(level, "%s: %s: %s", each.path, each.code, each.message, extra=extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +268,7 @@ class Scan:
                     if rest:
                         pending.appendleft(pool.submit(self._read, rest))
                     diagnostics += wrong
+                    _log(wrong)
                     if self._raises:
                         self._raise_first(wrong)
                     if rows:

@@ -15,6 +15,7 @@ from snapcore.difference import Difference, diff
 from snapcore.dumping import HANDLE_DETAILS, look
 from snapcore.errors import ProcessGone
 from snapcore.flags import CaptureFlags
+from snapcore.logs import logger_of, tell
 from snapcore.snapshot import Diagnostic
 
 if TYPE_CHECKING:
@@ -357,6 +358,7 @@ def leaks(
             ended = Diagnostic(
                 severity="warning", code="process_ended", message=message, subject=pid
             )
+            tell(logger_of("leaks"), f"process {pid}", (ended,), pid)
             return sampler.result((ended,))
     found = sampler.result()
     if progress is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -34,7 +35,11 @@ class ParquetFile:
         import pyarrow.parquet as pq
 
         self._file = NewFile(path, overwrite=False)
-        self._writer: Any = pq.ParquetWriter(self._file, schema, compression="zstd")
+        try:
+            self._writer: Any = pq.ParquetWriter(self._file, schema, compression="zstd")
+        except BaseException:
+            self._file.close()
+            raise
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch)
@@ -129,8 +134,10 @@ class PartitionedWriter:
         return opened
 
     def close(self, *, keep: bool = True) -> None:
-        while self._files:
-            self._files.popitem()[1].close(keep=keep)
+        # All of them, also where one fails.
+        with ExitStack() as stack:
+            while self._files:
+                stack.callback(self._files.popitem()[1].close, keep=keep)
 
     def __enter__(self) -> Self:
         return self

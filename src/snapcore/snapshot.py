@@ -23,6 +23,7 @@ from snapcore.dtypes import (
 )
 from snapcore.errors import SnapError
 from snapcore.flags import CaptureFlags
+from snapcore.logs import Teller, logger_of
 from snapcore.table import Table
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnostic", "Process", "ProcessView", "Snapshot"]
 
+_LOG = logger_of("capture")
 # By PROCESSOR_ARCHITECTURE_*.
 _CONTEXTS = {
     0: (CONTEXT_X86, CONTEXT_X86_SIZE),
@@ -212,6 +214,12 @@ class Snapshot:
         self.pid: int = native.pid
         self.flags = CaptureFlags(native.flags)
         self.captured_at_ns: int = native.captured_at_ns
+        self._teller = Teller("capture", f"process {self.pid}", self.pid)
+        self._tell()
+        _LOG.debug("process %d: captured, stood still for %d ns", self.pid, native.pause_ns)
+
+    def _tell(self) -> None:
+        self._teller.tell(self.diagnostics)
 
     @property
     def pause_ns(self) -> int:
@@ -314,7 +322,9 @@ class Snapshot:
         Windows: the loader's lists. Linux: ELF images in the address space; build ids come from
         memory, so a deleted or replaced file does not matter.
         """
-        return Table("modules", self._native.modules())
+        table = Table("modules", self._native.modules())
+        self._tell()
+        return table
 
     def contexts(self) -> NDArray[np.void]:
         """Registers of every thread.
@@ -508,6 +518,7 @@ class Snapshot:
         self._closed = True
         if os.getpid() == self._owner:
             self._native.close()
+            self._tell()
 
     def __enter__(self) -> Self:
         return self

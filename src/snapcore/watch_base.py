@@ -11,6 +11,7 @@ from pathlib import Path
 
 from snapcore.errors import ProcessGone
 from snapcore.native import _core
+from snapcore.snapshot import Diagnostic, diagnostics_from
 
 __all__ = ["HELD", "Base", "DumpedFile", "Lifetime", "uses_huge_page_pool"]
 
@@ -57,15 +58,17 @@ class Base:
         name = os.fsencode(Path(self.file.path).name)
         return _core.BaseDump(name, self._opened, self.native)
 
-    def release(self) -> bool:
-        """End the clone; from here on the file is compared with."""
+    def release(self) -> tuple[Diagnostic, ...]:
+        """End the clone; from here on the file is compared with. What went wrong with that."""
         if self.native is None:
-            return False
+            return ()
+        known = len(self.native.diagnostics())
         self.native.close()
+        found = self.native.diagnostics()[known:]
         self.native = None
         HELD.release()
         self.made = self._make()
-        return True
+        return diagnostics_from(found)
 
 
 class Lifetime:

@@ -25,6 +25,7 @@ from snapcore.dumping import (
 from snapcore.errors import ProcessGone, TimedOut
 from snapcore.flags import CaptureFlags
 from snapcore.headroom import headroom
+from snapcore.logs import logger_of, tell
 from snapcore.naming import dump_name, process_name
 from snapcore.native import _core
 from snapcore.snapshot import Diagnostic, process_from
@@ -130,6 +131,7 @@ class Watch:
         self._most_held = 0
         self._looked_at = 0.0
         self._new: list[Diagnostic] = []  # for the next result
+        self._unwritten: list[Diagnostic] = []  # for the next file
         self._program = process_name(pid)
         _, memory = _core.dump_requirements(flags)
         self._partly = memory == _MEMORY_CLONE and not _WINDOWS
@@ -177,8 +179,8 @@ class Watch:
             return
         self._closed = True
         self._stop.set()
-        if os.getpid() == self._owner and self._base is not None:
-            self._base.release()
+        if os.getpid() == self._owner:
+            self._drop_base()
         self._base = None
         self._lifetime.close()
 
@@ -271,6 +273,7 @@ class Watch:
         raw = self._dump_partly(path) if self._partly else self._dump_whole(path)
         raw["elapsed_ns"] = time.monotonic_ns() - started
         facts = facts_of(raw)
+        tell(logger_of("dump"), f"dump of process {self.pid}", facts["diagnostics"], self.pid)
         facts["diagnostics"] += tuple(self._new)
         self._new = []
         base = self._files[-1].base
@@ -288,7 +291,7 @@ class Watch:
         return result
 
     def _write(self, path: str, native: _core.Snapshot | None, **of_bases: Any) -> dict[str, Any]:
-        return write_dump(
+        raw = write_dump(
             native,
             self.pid,
             path,
@@ -296,9 +299,12 @@ class Watch:
             None,
             "snapshot",
             overwrite=False,
+            notes=self._unwritten,
             **self._options,
             **of_bases,
         )
+        self._unwritten = []
+        return raw
 
     def _dump_whole(self, path: str) -> dict[str, Any]:
         if _WINDOWS and self._number == 0:
@@ -358,8 +364,12 @@ class Watch:
 
     def _drop_base(self) -> None:
         if self._base is not None:
-            self._base.release()
+            self._release(self._base)
             self._base = None
+
+    def _release(self, base: Base) -> None:
+        for found in base.release():
+            self._record(found)
 
     def _may_hold(self) -> bool:
         """Whether the clone of a new base is to be kept; it tells quickly what has changed since."""
@@ -401,7 +411,7 @@ class Watch:
             why = "memory is short"
         else:
             return
-        base.release()
+        self._release(base)
         self._say(
             "clone_released",
             f"the clone of the base was ended, since {why}; what has changed is found by comparing with its file",
@@ -426,8 +436,12 @@ class Watch:
     # --- What is said
 
     def _say(self, code: str, message: str, severity: str) -> None:
-        diagnostic = Diagnostic(severity=severity, code=code, message=message, subject=self.pid)
+        self._record(Diagnostic(severity=severity, code=code, message=message, subject=self.pid))
+
+    def _record(self, diagnostic: Diagnostic) -> None:
         self._new.append(diagnostic)
+        self._unwritten.append(diagnostic)
+        tell(logger_of("watch"), f"process {self.pid}", (diagnostic,), self.pid)
         # It may go on for months.
         self.diagnostics = (*self.diagnostics, diagnostic)[-_MOST_DIAGNOSTICS:]
 

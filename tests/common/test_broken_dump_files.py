@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import time
 
@@ -171,6 +172,25 @@ def test_ranges_outside_of_the_file_and_of_all_addresses(patched):
             opened.read(0x1000 + 2**40, 1)
     file.put(at + 16 + 8, 2**64 - 1, "<Q")
     assert {"memory_beyond_addresses", "memory_out_of_file"} <= codes(file)
+
+
+def test_a_stream_that_names_no_base(patched):
+    file = patched(base().stream(0x534E5005, bytes(4)))
+    assert codes(file) == {"base_unnamed"}
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path):
+    threads = [build.Thread(n, "a", THREADS[0].context) for n in range(1, 2000)]
+    path = (
+        build.DumpBuilder()
+        .system_info(build.AMD64, build.WINDOWS)
+        .threads(threads)
+        .write(tmp_path / "a.dmp")
+    )
+    with snapcore.open(path) as opened:
+        os.truncate(path, path.stat().st_size // 3)
+        opened.threads()
+        assert "file_shrank" in {d.code for d in opened.diagnostics}
 
 
 def test_entries_of_no_size(patched):

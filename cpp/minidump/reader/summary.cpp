@@ -132,4 +132,17 @@ DumpStats summarize(const ReadAt& read, std::uint64_t file_size) {
     return stats;
 }
 
+std::optional<std::uint64_t> stream_offset(const ReadAt& read,
+                                           std::uint64_t file_size,
+                                           std::uint32_t type) {
+    const File file(read, file_size);
+    const auto header = file.get<raw::MINIDUMP_HEADER>(0, "its header");
+    for (std::uint64_t i = 0; i < header.NumberOfStreams; ++i) {
+        const auto entry = file.get<raw::MINIDUMP_DIRECTORY>(
+            header.StreamDirectoryRva + i * sizeof(raw::MINIDUMP_DIRECTORY), "its directory");
+        if (entry.StreamType == type) return entry.Location.Rva;
+    }
+    return std::nullopt;
+}
+
 }  // namespace snapcore::minidump

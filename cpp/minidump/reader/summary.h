@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "snapshot/options.h"
@@ -18,5 +19,10 @@ using ReadAt = std::function<std::size_t(std::uint64_t offset, std::span<std::by
 
 // Throws ErrorKind::kFormat that says what is wrong.
 DumpStats summarize(const ReadAt& read, std::uint64_t file_size);
+
+// Where a stream lies in a file that summarize() found good.
+std::optional<std::uint64_t> stream_offset(const ReadAt& read,
+                                           std::uint64_t file_size,
+                                           std::uint32_t type);
 
 }  // namespace snapcore::minidump

@@ -9,13 +9,13 @@
 namespace snapcore::minidump {
 namespace {
 
-constexpr std::size_t kRoomForUnreadable = 4096;
-
 std::string render(const Diagnostic& d) {
     return "{\"code\":" + json_quote(d.code) +
            ",\"severity\":" + (d.severity == Severity::kWarning ? "\"warning\"" : "\"info\"") +
            ",\"message\":" + json_quote(d.message) + ",\"call\":" + json_quote(d.call) +
-           ",\"error\":" + std::to_string(d.error) + "}";
+           ",\"domain\":" + json_quote(domain_name(d.domain)) +
+           ",\"error\":" + std::to_string(d.error) + ",\"subject\":" + std::to_string(d.subject) +
+           "}";
 }
 
 std::string render(const Range& range) {
@@ -39,13 +39,19 @@ std::string join(const Diagnostics& diagnostics) {
 
 }  // namespace
 
-SoftErrors::SoftErrors(Diagnostics diagnostics) : diagnostics_(std::move(diagnostics)) {
-    size_ = join(diagnostics_).size() + 2 + kRoomForUnreadable;
+SoftErrors::SoftErrors(Diagnostics diagnostics, std::size_t room)
+    : diagnostics_(std::move(diagnostics)) {
+    size_ = join(diagnostics_).size() + 2 + room;
 }
 
-std::string SoftErrors::text(std::span<const Range> unreadable) const {
+std::string SoftErrors::text(const Diagnostics& late, std::span<const Range> unreadable) const {
     constexpr std::size_t kRoomForRest = 96;
     std::string body = join(diagnostics_);
+    for (const Diagnostic& diagnostic : late) {
+        const std::string item = render(diagnostic);
+        if (body.size() + item.size() + kRoomForRest > size_) break;
+        body += (body.empty() ? "" : ",") + item;
+    }
     std::size_t told = 0;
     for (const Range& range : unreadable) {
         const std::string item = render(range);

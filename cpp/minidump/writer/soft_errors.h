@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the writer could not do, as JSON inside the dump. Its length is settled before memory is
+// What went less than perfectly, as JSON inside the dump. Its length is settled before memory is
 // read, so room for what fails then is kept, filled with blanks that JSON allows.
 #pragma once
 
@@ -15,10 +15,12 @@ namespace snapcore::minidump {
 
 class SoftErrors {
 public:
-    explicit SoftErrors(Diagnostics diagnostics);
+    static constexpr std::size_t kRoom = 4096;
+
+    explicit SoftErrors(Diagnostics diagnostics, std::size_t room = kRoom);
     std::size_t size() const { return size_; }
-    // As long as size(), failures of reading included.
-    std::string text(std::span<const Range> unreadable) const;
+    // As long as size(), with what became known since and what could not be read.
+    std::string text(const Diagnostics& late = {}, std::span<const Range> unreadable = {}) const;
 
 private:
     Diagnostics diagnostics_;

@@ -71,14 +71,14 @@ public:
     const Metadata::Places& places() const { return places_; }
     // Without the signature.
     std::span<const std::byte> tables() const { return metadata_.bytes(); }
-    std::string soft_errors(std::span<const Range> unreadable) const {
-        return soft_errors_.text(unreadable);
+    std::string soft_errors(const Diagnostics& late, std::span<const Range> unreadable) const {
+        return soft_errors_.text(late, unreadable);
     }
     // For who cannot come back to it: the signature, and soft errors that lie among the tables.
     void complete_tables() {
         metadata_.write(0, raw::kSignature);
         if (places_.late_is_behind) return;
-        const std::string text = soft_errors({});
+        const std::string text = soft_errors({}, {});
         metadata_.write_bytes(static_cast<raw::RVA>(places_.late), std::as_bytes(std::span(text)));
     }
 
@@ -88,6 +88,16 @@ private:
     Metadata metadata_;
     Metadata::Places places_;
 };
+
+std::uint64_t size_of(std::span<const Range> ranges) {
+    std::uint64_t size = 0;
+    for (const Range& range : ranges) size += range.size;
+    return size;
+}
+
+Diagnostics tell_read(const Contents& contents, std::span<const Range> unreadable) {
+    return contents.when_read ? contents.when_read(size_of(unreadable)) : Diagnostics();
+}
 
 // Calls emit(memory reader), which gives the ranges that could not be read.
 template <class Emit>
@@ -100,7 +110,7 @@ DumpStats emit_memory(const Contents& contents,
     StackFilter filter(memory, contents.filtered, contents.pointed_to);
     const std::vector<Range> unreadable = emit(contents.filtered.empty() ? memory : filter);
     DumpStats stats = count(contents, plan.layout());
-    for (const Range& range : unreadable) stats.unreadable_bytes += range.size;
+    stats.unreadable_bytes = size_of(unreadable);
     return stats;
 }
 
@@ -116,7 +126,7 @@ DumpStats write_minidump(const Contents& contents,
         file.write(0, plan.tables());
         std::vector<Range> unreadable =
             copy_memory(plan.layout(), plan.places().memory, source, file, control);
-        const std::string text = plan.soft_errors(unreadable);
+        const std::string text = plan.soft_errors(tell_read(contents, unreadable), unreadable);
         file.write(plan.places().late, std::as_bytes(std::span(text)));
         // Last of all: a file that was cut off is no minidump.
         file.write(0, std::as_bytes(std::span(&raw::kSignature, 1)));
@@ -139,9 +149,10 @@ DumpStats write_minidump(const Contents& contents,
         stream.write(plan.tables(), check);
         pad(places.memory - plan.tables().size());
         std::vector<Range> unreadable = stream_memory(plan.layout(), source, stream, control);
+        const Diagnostics late = tell_read(contents, unreadable);
         if (places.late_is_behind) {
             pad(places.late - (places.memory + plan.layout().size()));
-            const std::string text = plan.soft_errors(unreadable);
+            const std::string text = plan.soft_errors(late, unreadable);
             stream.write(std::as_bytes(std::span(text)), check);
         }
         return unreadable;

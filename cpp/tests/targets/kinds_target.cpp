@@ -5,6 +5,7 @@
 // stand still.
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <spawn.h>
@@ -70,6 +71,48 @@ void private_memory(int advice) {
     fill(memory, kSize, 0x11);
     if (madvise(memory, kSize, advice) != 0) fail("madvise");
     serve_memory(memory, kSize);
+}
+
+// Memory of the kernel's own that is mapped by page frame: the ring of a performance counter.
+void device_memory() {
+    perf_event_attr attributes{};
+    attributes.type = PERF_TYPE_SOFTWARE;
+    attributes.size = sizeof attributes;
+    attributes.config = PERF_COUNT_SW_DUMMY;
+    const int counter = static_cast<int>(syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0));
+    if (counter < 0) fail("perf_event_open");
+    constexpr std::size_t kSize = 9 * kPage;
+    serve_memory(map(kSize, MAP_SHARED, counter), kSize);
+}
+
+// Its only thread runs on a stack that is none of the system's, as coroutines have it.
+void coroutine() {
+    static ucontext_t own, other;
+    constexpr std::size_t kSize = 64 * kPage;
+    static std::uint8_t* const stack = map(kSize, MAP_PRIVATE | MAP_ANONYMOUS);
+    getcontext(&other);
+    other.uc_stack.ss_sp = stack;
+    other.uc_stack.ss_size = kSize;
+    other.uc_link = &own;
+    makecontext(&other, [] { serve_memory(stack, kPage); }, 0);
+    swapcontext(&own, &other);
+}
+
+// Its stack refers to more pages than a dump follows.
+void referring_stack() {
+    constexpr std::size_t kReferred = 5000;
+    std::uint8_t* const memory = map(kReferred * kPage, MAP_PRIVATE | MAP_ANONYMOUS);
+    std::uint8_t* volatile pages[kReferred];
+    for (std::size_t i = 0; i < kReferred; ++i) pages[i] = memory + i * kPage;
+    serve_memory(pages[0], kPage);
+}
+
+// A clone lacks the stack of its only thread.
+void stack_kept_from_forks() {
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) & -kPage;
+    auto* const low = reinterpret_cast<std::uint8_t*>(here - 8 * kPage);
+    if (madvise(low, 9 * kPage, MADV_DONTFORK) != 0) fail("madvise");
+    serve_memory(map(kPage, MAP_PRIVATE | MAP_ANONYMOUS), kPage);
 }
 
 void shared_memory(bool file) {
@@ -364,6 +407,11 @@ int main(int argc, char** argv) {
     const std::map<std::string, std::function<void()>> kinds = {
         {"dontfork", [] { private_memory(MADV_DONTFORK); }},
         {"wipeonfork", [] { private_memory(MADV_WIPEONFORK); }},
+        {"dontdump", [] { private_memory(MADV_DONTDUMP); }},
+        {"device", device_memory},
+        {"coroutine", coroutine},
+        {"refers", referring_stack},
+        {"dontfork_stack", stack_kept_from_forks},
         {"shared", [] { shared_memory(false); }},
         {"memfd", [] { shared_memory(true); }},
         {"guards", guarded_memory},

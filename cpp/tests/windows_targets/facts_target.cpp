@@ -20,6 +20,23 @@ const char constant_sentinel[64] = "snapcore: constant sentinel";
 std::atomic<char*> stack_address{nullptr};
 std::atomic<bool> parked{false};
 
+// The loader's list of modules: PEB, its PEB_LDR_DATA, InLoadOrderModuleList. Nothing but a capture
+// follows it while this program waits for its next line.
+std::uintptr_t module_list() {
+    constexpr std::size_t kPebInTeb = 0x60, kLdrInPeb = 0x18, kLoadOrder = 0x10;
+    const auto at = [](std::uintptr_t address) {
+        return *reinterpret_cast<std::uintptr_t*>(address);
+    };
+    const auto teb = reinterpret_cast<std::uintptr_t>(NtCurrentTeb());
+    return at(at(teb + kPebInTeb) + kLdrInPeb) + kLoadOrder;
+}
+
+// Where its last entry says what comes next.
+std::uintptr_t& last_module_link() {
+    auto* const head = reinterpret_cast<LIST_ENTRY*>(module_list());
+    return *reinterpret_cast<std::uintptr_t*>(&head->Blink->Flink);
+}
+
 class Json {
 public:
     Json& add(const std::string& key, std::uint64_t value) {
@@ -214,6 +231,10 @@ int main(int argc, char** argv) {
             std::strcpy(section_view, "CHANGED CHANGED CHANGED");
         } else if (line == "grow") {
             for (int i = 0; i < 10; ++i) CreateEventW(nullptr, TRUE, FALSE, nullptr);
+        } else if (line == "break modules") {
+            last_module_link() = 0x10;
+        } else if (line == "mend modules") {
+            last_module_link() = module_list();
         }
         Json().add("done", line).print();
     }

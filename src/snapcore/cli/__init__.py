@@ -109,8 +109,15 @@ def build_parser(chosen: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentP
     for name, (_, summary) in _COMMANDS.items():
         if name in chosen:
             command = _command(name)
-            command.prepare_parser(
-                commands.add_parser(name, help=summary, description=command.description)
+            own = commands.add_parser(name, help=summary, description=command.description)
+            command.prepare_parser(own)
+            own.add_argument(
+                "-v",
+                "--verbose",
+                action="count",
+                default=0,
+                help="say on stderr what went less than perfectly, be it of no consequence; -vv: and "
+                "what is done",
             )
         else:
             commands.add_parser(name, help=summary)
@@ -138,6 +145,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What comes before the command are options without values that could be taken for one.
     chosen = next((word for word in words if word in _COMMANDS), None)
     arguments = build_parser(() if chosen is None else (chosen,)).parse_args(words)
+    if arguments.verbose:
+        from snapcore.cli.verbose import log_to_stderr
+
+        log_to_stderr(arguments.verbose)
     return _run(_command(arguments.command), arguments)
 
 

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each soft failure of the Windows backend, provoked by name: it is told in the result, the log, the JSON and the dump."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from soft_failures import WINDOWS, command_json, dump_evidence, is_told, logged, opened, rows
+from support import STAND_IN
+
+import snapcore
+from snapcore import MiniDumpType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FULL = MiniDumpType.WITH_FULL_MEMORY
+PARTIAL_COPY = 0x8007012B
+pytestmark = pytest.mark.skipif(not STAND_IN, reason="only the stand-in fails when it is told to")
+
+Evidence = dict[str, Any]
+PROVOKERS: dict[str, Callable[..., Evidence]] = {}
+
+
+def provokes(code: str) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
+    def add(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
+        assert code not in PROVOKERS
+        PROVOKERS[code] = function
+        return function
+
+    return add
+
+
+@pytest.mark.parametrize("code", sorted(WINDOWS | {"whole_dumps_only"}))
+def test_it_is_told(code, request, tmp_path):
+    provoker = PROVOKERS[code]
+    wanted = provoker.__code__.co_varnames[: provoker.__code__.co_argcount]
+    given = {
+        name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted
+    }
+    is_told(code, provoker(**given))
+
+
+def by_stand_in(
+    code: str,
+    function: str,
+    value: int,
+    flags: int = 0,
+    *,
+    skip: int = 0,
+    times: int = 1,
+    **options: Any,
+) -> None:
+    """A dump during which the stand-in fails in this way."""
+
+    @provokes(code)
+    def _(facts, sim, folder):
+        def before_each(_: int) -> dict[str, Any]:
+            sim.fail(function, value, skip=skip, times=times)
+            return options
+
+        return dump_evidence(facts.pid, folder, code, flags, options=before_each)
+
+
+by_stand_in("dump_retried", "MiniDumpWriteDump late", PARTIAL_COPY, FULL, skip=5)
+by_stand_in("fell_back_to_live", "PssCaptureSnapshot", 50, method="auto")
+by_stand_in(
+    "flag_without_effect", "known flags", 0x001FFFFF, MiniDumpType.WITH_AVX_XSTATE_CONTEXT | FULL
+)
+by_stand_in("not_freed", "PssFreeSnapshot", 6)
+by_stand_in("unreadable_memory_left_out", "read memory", 1, FULL, skip=10, times=2)
+by_stand_in("wider_rights_needed", "rights", 0x0200)
+
+
+@provokes("ended_threads")
+def _(facts, folder):
+    return dump_evidence(facts.pid, folder, "ended_threads")
+
+
+@provokes("not_in_clone")
+def _(facts, folder):
+    flags = FULL | MiniDumpType.WITH_FULL_MEMORY_INFO
+    return dump_evidence(facts.pid, folder, "not_in_clone", flags)
+
+
+@provokes("environment_not_kept")
+def _(facts, folder):
+    return dump_evidence(
+        facts.pid, folder, "environment_not_kept", options=lambda _: {"environment": True}
+    )
+
+
+@provokes("own_process")
+def _(folder):
+    return dump_evidence(os.getpid(), folder, "own_process")
+
+
+@provokes("debug_privilege_used")
+def _(facts, folder):
+    path = folder / "soft.dmp"
+    with logged() as log:
+        result = rows(snapcore.dump(facts.pid, path, debug_privilege=True).diagnostics)
+    # The command does not ask for it: what it would print.
+    return {
+        "result": result,
+        "log": log,
+        "file": opened(path),
+        "json": json.loads(json.dumps(result)),
+    }
+
+
+@provokes("whole_dumps_only")
+def _(facts, folder):
+    with logged() as log:
+        watch = snapcore.watch(facts.pid, folder / "python", every=0.2, count=2)
+        found = [opened(result.path) for result in watch]
+    printed = command_json(
+        "watch", facts.pid, "-o", folder / "command", "--every=0.2s", "--count=2", "--json"
+    )
+    return {
+        "result": rows(watch.diagnostics),
+        "log": log,
+        "file": [d for each in found for d in each],
+        "json": [d for each in printed for d in each["diagnostics"]],
+    }
+
+
+@provokes("module_list_broken")
+def _(facts, folder):
+    path = folder / "soft.dmp"
+    facts.ask("break modules")
+    try:
+        with logged() as log, snapcore.capture(facts.pid) as snap:
+            snap.modules()
+            result = rows(snap.dump(path).diagnostics)
+        (printed,) = command_json("modules", facts.pid, "--json")
+    finally:
+        facts.ask("mend modules")
+    return {"result": result, "log": log, "file": opened(path), "json": printed["diagnostics"]}
+
+
+# --- Tables
+
+
+def table_evidence(ask: Callable[[], snapcore.Table], *words: object) -> Evidence:
+    with logged() as log:
+        result = rows(ask().diagnostics)
+    (printed,) = command_json(*words, "--json")
+    return {"result": result, "log": log, "json": printed["diagnostics"]}
+
+
+@provokes("peers_unknown")
+def _(facts):
+    return table_evidence(
+        lambda: snapcore.handles(facts.pid, peers=True), "handles", facts.pid, "--peers"
+    )
+
+
+@provokes("processes_refused")
+def _(start, folder):
+    start("facts", folder, "deny").ask("are you there")  # by now it has done so
+    return table_evidence(snapcore.system_handles, "handles", "--all")
+
+
+@contextlib.contextmanager
+def replaced(module: str, name: str, code: bytes) -> Iterator[None]:
+    """Let a function of the system be this machine code, in this process."""
+    kernel = ctypes.windll.kernel32
+    kernel.GetModuleHandleW.restype = ctypes.c_void_p
+    kernel.GetProcAddress.restype = ctypes.c_void_p
+    kernel.GetProcAddress.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    kernel.VirtualAlloc.restype = ctypes.c_void_p
+    kernel.VirtualProtect.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_uint32,
+        ctypes.c_void_p,
+    ]
+    executable, commit = 0x40, 0x3000
+    where = kernel.GetProcAddress(kernel.GetModuleHandleW(module), name.encode())
+    here = kernel.VirtualAlloc(None, 4096, commit, executable)
+    ctypes.memmove(here, code, len(code))
+    jump = b"\x48\xb8" + struct.pack("<Q", here) + b"\xff\xe0"  # mov rax, here; jmp rax
+    before = ctypes.string_at(where, len(jump))
+    protection = ctypes.c_uint32()
+    assert kernel.VirtualProtect(where, len(jump), executable, ctypes.byref(protection))
+    ctypes.memmove(where, jump, len(jump))
+    try:
+        yield
+    finally:
+        ctypes.memmove(where, before, len(jump))
+        kernel.VirtualProtect(where, len(jump), protection.value, ctypes.byref(protection))
+
+
+# IsWow64Process2(process, &guest, &native): every process but oneself is a guest for I386.
+WOW64_BUT_ONESELF = bytes.fromhex(
+    "31c0"  # xor eax, eax
+    "4883f9ff"  # cmp rcx, -1
+    "7405"  # je
+    "b84c010000"  # mov eax, 0x14c
+    "668902"  # mov [rdx], ax
+    "6641c7006486"  # mov word [r8], 0x8664
+    "b801000000c3"  # mov eax, 1; ret
+)
+
+
+@provokes("wow64_target")
+def _(facts, folder):
+    """Wine has no 32-bit processes here, so the system's answer is another one's."""
+    with replaced("kernel32.dll", "IsWow64Process2", WOW64_BUT_ONESELF):
+        return dump_evidence(facts.pid, folder, "wow64_target")
+
+
+def slow_names(count: int) -> bytes:
+    """NtQueryObject that takes 400 ms for the first names, and gives none."""
+    sleep = ctypes.cast(ctypes.windll.kernel32.Sleep, ctypes.c_void_p).value
+    assert sleep is not None
+    return (
+        bytes.fromhex("83fa01 7521")  # cmp edx, 1; jne fail
+        + bytes.fromhex("ff0d21000000 7819")  # dec dword [count]; js fail
+        + bytes.fromhex("4883ec28 b990010000")  # sub rsp, 0x28; mov ecx, 400
+        + b"\x48\xb8"
+        + struct.pack("<Q", sleep)  # mov rax, Sleep
+        + bytes.fromhex("ffd0 4883c428")  # call rax; add rsp, 0x28
+        + bytes.fromhex("b8010000c0 c3")  # fail: mov eax, STATUS_UNSUCCESSFUL; ret
+        + struct.pack("<i", count)
+    )
+
+
+@provokes("handle_names_given_up")
+def _():
+    """Wine answers for every handle; Windows does not for a pipe that somebody reads from."""
+
+    def ask() -> snapcore.Table:
+        with replaced("ntdll.dll", "NtQueryObject", slow_names(2)):
+            return snapcore.system_handles()
+
+    with logged() as log:
+        result = rows(ask().diagnostics)
+    with replaced("ntdll.dll", "NtQueryObject", slow_names(2)):
+        (printed,) = command_json("handles", "--all", "--json")
+    return {"result": result, "log": log, "json": printed["diagnostics"]}
