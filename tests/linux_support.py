@@ -17,6 +17,10 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_CHILD_SUBREAPER = 36
 assert LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
+# A program for Python, of which a tebibyte of arguments takes no room.
+ENDLESS_ARGUMENTS = Path(__file__).parent / "linux" / "endless_arguments.py"
+TEBIBYTE = 1 << 40
+
 
 def status(pid: int, key: str) -> str:
     for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():

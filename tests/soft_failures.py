@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # the source and fails where one is missing here; the tests named in the comments provoke each.
 # tests/linux/test_soft_failures.py
 LINUX = {
+    "arguments_cut",
     "clone_not_preferred_by_oom_killer",
     "clone_shares_descriptors",
     "dead_stack_not_restored",

@@ -233,7 +233,7 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions&
         if (!bytes.empty()) contents.streams.push_back({type, std::move(bytes)});
     };
     // The clone has the target's address space, so these are of the instant; status and limits are
-    // the target's own.
+    // the target's own_diagnostics.
     const int directory = clone_.directory.get();
     std::string maps = maps_text_.empty() ? try_read_text(directory, "maps") : maps_text_;
     const bool filter_paths = has(MiniDumpType::FILTER_MODULE_PATHS);
@@ -259,7 +259,7 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions&
         add(minidump::raw::SnapcoreToken, credentials(directory_.get(), status_text_));
     }
     if (!has(MiniDumpType::WITHOUT_OPTIONAL_DATA)) {
-        // Arguments name users' files, and the program's own path.
+        // Arguments name users' files, and the program's own_diagnostics path.
         if (!has(MiniDumpType::FILTER_TRIAGE) && !filter_paths) {
             add_arguments(kLinuxCmdLine, "cmdline");
         }
@@ -288,7 +288,7 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
                                        const DumpOptions& options,
                                        Control& control) {
     minidump::Contents contents;
-    Diagnostics own;
+    Diagnostics own_diagnostics;
     std::shared_ptr<ProcessMemory> memory;
     {
         const std::lock_guard lock(mutex_);
@@ -312,7 +312,7 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
         add_memory(contents);
         add_streams(contents, options);
         contents.xstate = xstate_features();
-        own = contents.diagnostics;
+        own_diagnostics = contents.diagnostics;
         contents.diagnostics.insert(
             contents.diagnostics.begin(), options.diagnostics.begin(), options.diagnostics.end());
         contents.diagnostics.insert(
@@ -330,7 +330,7 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
                             ErrorDomain::kNone,
                             0,
                             unreadable_bytes});
-            own.push_back(late.back());
+            own_diagnostics.push_back(late.back());
         }
         if (options.closes_snapshot) {
             const std::size_t known = diagnostics().size();
@@ -350,7 +350,7 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
     DumpStats stats = minidump::write_minidump(contents, *memory, output, control);
     stats.held_bytes = compared.held_bytes;
     stats.compared_bytes = compared.compared_bytes;
-    stats.diagnostics = std::move(own);
+    stats.diagnostics = std::move(own_diagnostics);
     if (source_ == MemorySource::kLive) {
         close();  // its pause ends with what is read
         if (!held_to_the_end_) {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import support
 from dump_files import everything
-from linux_support import LIBC, kill, will_be_untouched
+from linux_support import ENDLESS_ARGUMENTS, LIBC, TEBIBYTE, kill, will_be_untouched
 from minidump.minidumpfile import MinidumpFile
 from support import programs
 
@@ -210,34 +210,10 @@ def test_a_program_and_its_folders_may_be_called_anything(monkeypatch, start, tm
 
 # --- Lists without an end
 
-ENDLESS = r"""
-import ctypes, struct, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
-libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
-size = int(sys.argv[1])
-private_anonymous_noreserve, read_write = 0x4022, 3
-at = libc.mmap(None, size, read_write, private_anonymous_noreserve, -1, 0)
-assert at != ctypes.c_void_p(-1).value
-stat = open("/proc/self/stat").read().rpartition(")")[2].split()
-start_code, end_code, start_data, end_data, start_brk = (int(stat[n - 3]) for n in (26, 27, 45, 46, 47))
-brk = libc.sbrk  # what it is now
-brk.restype = ctypes.c_void_p
-now = brk(0)
-fields = (start_code, end_code, start_data, end_data, start_brk, now, int(stat[28 - 3]), at, at + size, at, at + size)
-# struct prctl_mm_map: where the arguments and the environment are; no auxiliary vector, no program.
-packed = ctypes.create_string_buffer(struct.pack("=11QQIi", *fields, 0, 0, -1))
-pr_set_mm, pr_set_mm_map = 35, 14
-assert libc.prctl(pr_set_mm, pr_set_mm_map, packed, 104, 0) == 0, ctypes.get_errno()
-print("ready", flush=True)
-time.sleep(600)
-"""
-TEBIBYTE = 1 << 40
-
 
 def test_arguments_without_an_end_are_cut(run_python, tmp_path):
     """A process may say that its arguments are any memory of its own; here 1 TiB that takes no room."""
-    target = run_python(ENDLESS, TEBIBYTE)
+    target = run_python(ENDLESS_ARGUMENTS.read_text(encoding="utf-8"), TEBIBYTE)
     most = 8 << 20
     started = time.monotonic()
     with snapcore.capture(target) as snap:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from isolation import apart, package_within_reach, read_only_proc, refuse, user
-from linux_support import LIBC, children, kill, state
+from linux_support import ENDLESS_ARGUMENTS, LIBC, TEBIBYTE, children, kill, state
 from soft_failures import LINUX, PYTHON, command_json, dump_evidence, is_told, logged, opened, rows
 from support import Target, programs, wait_until
 
@@ -62,10 +62,12 @@ def test_it_is_told(code, request, tmp_path):
 
 
 @contextlib.contextmanager
-def python(code: str) -> Iterator[subprocess.Popen[bytes]]:
+def python(code: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """A Python that has said `ready`."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None
@@ -124,6 +126,12 @@ def _(idle, folder):
 def _(idle, folder):
     flags = MiniDumpType.WITH_UNLOADED_MODULES
     return dump_evidence(idle, folder, "flag_without_effect", flags)
+
+
+@provokes("arguments_cut")
+def _(folder):
+    with python(ENDLESS_ARGUMENTS.read_text(encoding="utf-8"), TEBIBYTE) as process:
+        return dump_evidence(process.pid, folder, "arguments_cut")
 
 
 @provokes("unmapped_file_pages_left_out")
