@@ -233,7 +233,7 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions&
         if (!bytes.empty()) contents.streams.push_back({type, std::move(bytes)});
     };
     // The clone has the target's address space, so these are of the instant; status and limits are
-    // the target's own_diagnostics.
+    // the target's own.
     const int directory = clone_.directory.get();
     std::string maps = maps_text_.empty() ? try_read_text(directory, "maps") : maps_text_;
     const bool filter_paths = has(MiniDumpType::FILTER_MODULE_PATHS);
@@ -259,7 +259,7 @@ void LinuxSnapshot::add_streams(minidump::Contents& contents, const DumpOptions&
         add(minidump::raw::SnapcoreToken, credentials(directory_.get(), status_text_));
     }
     if (!has(MiniDumpType::WITHOUT_OPTIONAL_DATA)) {
-        // Arguments name users' files, and the program's own_diagnostics path.
+        // Arguments name users' files, and the program's own path.
         if (!has(MiniDumpType::FILTER_TRIAGE) && !filter_paths) {
             add_arguments(kLinuxCmdLine, "cmdline");
         }
