@@ -424,7 +424,7 @@ def _(folder, monkeypatch):
                         os.kill(child, signal.SIGSTOP)
             time.sleep(0.0005)
 
-    return watch_evidence(folder, stop_tracers, count=2, max_held=0, max_pause=0.2)
+    return watch_evidence(folder, stop_tracers, count=2, max_held=0, max_pause=2)
 
 
 @provokes("process_ended")
