@@ -121,7 +121,10 @@ def command_json(*words: object) -> list[Any]:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         code = main(list(map(str, words)))
     assert code in (0, 5), code
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+    try:
+        return [json.loads(out.getvalue())]
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def rows(diagnostics: Any) -> list[dict[str, Any]]:
