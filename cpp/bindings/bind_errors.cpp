@@ -46,7 +46,9 @@ py::str message_of(const std::string& text) {
 void raise(const Error& error, const py::handle& cancelled) {
     switch (error.kind()) {
         case ErrorKind::kCancelled: py::set_error(cancelled, message_of(error.what())); return;
-        case ErrorKind::kInvalidArgument: py::set_error(PyExc_ValueError, message_of(error.what())); return;
+        case ErrorKind::kInvalidArgument:
+            py::set_error(PyExc_ValueError, message_of(error.what()));
+            return;
         case ErrorKind::kFile: {
             // OSError itself chooses FileExistsError, FileNotFoundError, ... by the number.
             const auto code = static_cast<int>(error.code());
