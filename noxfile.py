@@ -16,9 +16,8 @@ PARALLEL = [
     "tests/unit",
     *(
         f"tests/common/test_{name}.py"
-        for name in ("arrow", "broken_dump_files", "compressed_files", "corpus", "dump_facts")
+        for name in ("arrow", "compressed_files", "corpus", "dump_files", "notebook", "report_file")
     ),
-    *(f"tests/common/test_{name}.py" for name in ("dump_files", "notebook", "report_file")),
 ]
 CPP = [str(path) for pattern in ("*.cpp", "*.h") for path in sorted(Path("cpp").rglob(pattern))]
 

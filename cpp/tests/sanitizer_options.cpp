@@ -8,6 +8,7 @@ extern "C" {
 [[gnu::visibility("default")]] const char* __asan_default_options();
 [[gnu::visibility("default")]] const char* __ubsan_default_options();
 [[gnu::visibility("default")]] const char* __tsan_default_options();
+[[gnu::visibility("default")]] const char* __tsan_default_suppressions();
 }
 
 const char* __asan_default_options() {
@@ -22,5 +23,11 @@ const char* __ubsan_default_options() {
 }
 
 const char* __tsan_default_options() {
-    return SNAPCORE_TO_FILES "second_deadlock_stack=1:history_size=4";
+    // Tests fork, and capture in the fork.
+    return SNAPCORE_TO_FILES "second_deadlock_stack=1:history_size=4:die_after_fork=0";
+}
+
+const char* __tsan_default_suppressions() {
+    // The runtime of GCC 12 does not see pthread_mutex_clocklock, by which a timed_mutex is locked.
+    return "mutex:std::timed_mutex::unlock\n";
 }
