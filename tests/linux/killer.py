@@ -110,14 +110,15 @@ class Stepped:
 
 # --- Snapshots
 
+MAX_PAUSE = 30.0  # who stops at every system call of a tracer makes it slow
 FULL = MiniDumpType.WITH_FULL_MEMORY | MiniDumpType.WITH_HANDLE_DATA
 
 
 def snapshot(pid: int, folder: str, dump: bool) -> None:
     if dump:
-        snapcore.dump(pid, Path(folder) / "snapshot.dmp", FULL, overwrite=True)
+        snapcore.dump(pid, Path(folder) / "snapshot.dmp", FULL, overwrite=True, max_pause=MAX_PAUSE)
     else:
-        with snapcore.capture(pid, CaptureFlags.DOCUMENTED):
+        with snapcore.capture(pid, CaptureFlags.DOCUMENTED, max_pause=MAX_PAUSE):
             pass
 
 
