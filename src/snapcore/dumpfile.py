@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -109,7 +109,7 @@ def _told(
         finally:
             self._tell()
 
-    return call
+    return cast("Callable[Concatenate[DumpFile, _P], _R]", call)
 
 
 class DumpFile:
