@@ -222,6 +222,7 @@ def _(folder):
 @provokes("processes_refused")
 def _(start, shared_folder):
     start("facts", shared_folder)  # root's: another user is refused it
+    command_json("handles", os.getpid(), "--json")  # imported while that may be read
 
     def work() -> Evidence:
         with logged() as log:
