@@ -154,7 +154,8 @@ def test_a_folder_that_is_not_there(target, source, tmp_path, way):
 
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
-def test_a_folder_that_vanishes(target, tmp_path, compression):
+def test_a_folder_that_vanishes(start, tmp_path, compression):
+    target = start("memory", 512)  # enough for a look at how far it is
     folder = tmp_path / "gone"
     folder.mkdir()
 

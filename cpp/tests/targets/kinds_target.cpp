@@ -17,9 +17,13 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <map>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "target.h"
@@ -85,8 +89,24 @@ void device_memory() {
     serve_memory(map(kSize, MAP_SHARED, counter), kSize);
 }
 
-// Its only thread runs on a stack that is none of the system's, as coroutines have it.
+// Where the first thread's stack lies.
+std::pair<std::uint8_t*, std::uint8_t*> first_stack() {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        if (!line.ends_with("[stack]")) continue;
+        char* end = nullptr;
+        const std::uint64_t from = std::strtoull(line.c_str(), &end, 16);
+        const std::uint64_t to = std::strtoull(end + 1, nullptr, 16);
+        return {reinterpret_cast<std::uint8_t*>(from), reinterpret_cast<std::uint8_t*>(to)};
+    }
+    fail("no stack");
+}
+
+// Its only thread runs on a stack that is none of the system's, as coroutines have it, and the
+// system's was used to its end.
 void coroutine() {
+    for (std::size_t i = 0; i < 16; ++i)
+        *static_cast<volatile std::uint8_t*>(first_stack().first + i * kPage) = 0x11;
     static ucontext_t own, other;
     constexpr std::size_t kSize = 64 * kPage;
     static std::uint8_t* const stack = map(kSize, MAP_PRIVATE | MAP_ANONYMOUS);
@@ -111,7 +131,8 @@ void referring_stack() {
 void stack_kept_from_forks() {
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) & -kPage;
     auto* const low = reinterpret_cast<std::uint8_t*>(here - 8 * kPage);
-    if (madvise(low, 9 * kPage, MADV_DONTFORK) != 0) fail("madvise");
+    const auto size = static_cast<std::size_t>(first_stack().second - low);
+    if (madvise(low, size, MADV_DONTFORK) != 0) fail("madvise");
     serve_memory(map(kPage, MAP_PRIVATE | MAP_ANONYMOUS), kPage);
 }
 
