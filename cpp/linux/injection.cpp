@@ -171,10 +171,13 @@ std::optional<Injection::Room> Injection::own_stack(const StoppedThread& thread)
     const auto mapping = find_mapping(target_.directory(), stack);
     if (!mapping || !mapping->writable || stack < mapping->start + kLeastStackBelow)
         return std::nullopt;
+    if (mapping->name == "[stack]") return Room{mapping->start, stack};
+    // The leader's control block lies in memory that the kernel may have joined with a coroutine's
+    // stack.
+    const pid_t tid = thread.tracee.tid();
+    if (tid == static_cast<pid_t>(target_.pid())) return std::nullopt;
     const std::uint64_t tls = thread_pointer(thread.restored);
-    const bool thread_stack =
-        tls > stack && tls < mapping->end && is_control_block(thread.tracee.tid(), tls);
-    if (mapping->name != "[stack]" && !thread_stack) return std::nullopt;
+    if (tls <= stack || tls >= mapping->end || !is_control_block(tid, tls)) return std::nullopt;
     return Room{mapping->start, stack};
 }
 
