@@ -22,19 +22,18 @@ std::atomic<bool> parked{false};
 
 // The loader's list of modules: PEB, its PEB_LDR_DATA, InLoadOrderModuleList. Nothing but a capture
 // follows it while this program waits for its next line.
-std::uintptr_t module_list() {
-    constexpr std::size_t kPebInTeb = 0x60, kLdrInPeb = 0x18, kLoadOrder = 0x10;
-    const auto at = [](std::uintptr_t address) {
-        return *reinterpret_cast<std::uintptr_t*>(address);
-    };
-    const auto teb = reinterpret_cast<std::uintptr_t>(NtCurrentTeb());
-    return at(at(teb + kPebInTeb) + kLdrInPeb) + kLoadOrder;
+LIST_ENTRY* module_list() {
+    constexpr std::size_t kLdrInPeb = 0x18, kLoadOrder = 0x10;
+    using CurrentPeb = std::uintptr_t(NTAPI*)();
+    const auto current_peb = reinterpret_cast<CurrentPeb>(reinterpret_cast<void*>(
+        GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "RtlGetCurrentPeb")));
+    const auto ldr = *reinterpret_cast<std::uintptr_t*>(current_peb() + kLdrInPeb);
+    return reinterpret_cast<LIST_ENTRY*>(ldr + kLoadOrder);
 }
 
 // Where its last entry says what comes next.
-std::uintptr_t& last_module_link() {
-    auto* const head = reinterpret_cast<LIST_ENTRY*>(module_list());
-    return *reinterpret_cast<std::uintptr_t*>(&head->Blink->Flink);
+LIST_ENTRY*& last_module_link() {
+    return module_list()->Blink->Flink;
 }
 
 class Json {
@@ -232,7 +231,7 @@ int main(int argc, char** argv) {
         } else if (line == "grow") {
             for (int i = 0; i < 10; ++i) CreateEventW(nullptr, TRUE, FALSE, nullptr);
         } else if (line == "break modules") {
-            last_module_link() = 0x10;
+            last_module_link() = reinterpret_cast<LIST_ENTRY*>(std::uintptr_t{0x10});
         } else if (line == "mend modules") {
             last_module_link() = module_list();
         }
