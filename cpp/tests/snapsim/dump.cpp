@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "minidump/contents.h"
+#include "minidump/raw.h"
 #include "minidump/writer/writer.h"
 #include "sim.h"
 
@@ -18,6 +19,7 @@ namespace {
 constexpr LONG kNotImplemented = static_cast<LONG>(0x80004001);
 constexpr DWORD kPartialCopy = 0x8007012b, kCancelled = 0x800704c7, kNotFound = 0x80070490,
                 kInvalidHandle = 0x80070006, kInvalidArgument = 0x80070057, kFailed = 0x80004005;
+constexpr std::uint32_t kCallersSoftErrors = 0x4d7aff04;  // until it is written
 constexpr DWORD kFullMemory = 0x2, kHandleData = 0x4, kPrivateReadWrite = 0x200;
 
 enum Kind : ULONG {
@@ -198,6 +200,7 @@ public:
         Buffer buffer;
         snapcore::Control control;
         snapcore::minidump::write_minidump(contents_, memory_, buffer, control);
+        leave_soft_errors_to_caller(buffer.bytes);
         // A failure late in the work, after bytes were written.
         emit(buffer.bytes);
     }
@@ -329,8 +332,10 @@ private:
         gather_regions();
         for (ULONG i = 0; streams_ != nullptr && i < streams_->count; ++i) {
             const UserStream& stream = streams_->array[i];
+            const bool soft_errors = stream.type == snapcore::minidump::raw::MozSoftErrors;
             contents_.streams.push_back(
-                {stream.type, std::string(static_cast<const char*>(stream.buffer), stream.size)});
+                {soft_errors ? kCallersSoftErrors : stream.type,
+                 std::string(static_cast<const char*>(stream.buffer), stream.size)});
         }
         for (auto& [address, bytes] : memory_.ranges) {
             contents_.memory.push_back({{address, bytes.size()}, true});
@@ -453,6 +458,22 @@ private:
             add_memory(*row.base, *row.size);
         }
         contents_.regions = regions;
+    }
+
+    // dbghelp has no such stream of its own; the writer that stands in for it has.
+    static void leave_soft_errors_to_caller(std::vector<std::byte>& bytes) {
+        namespace raw = snapcore::minidump::raw;
+        raw::MINIDUMP_HEADER header;
+        std::memcpy(&header, bytes.data(), sizeof header);
+        for (std::uint32_t i = 0; i < header.NumberOfStreams; ++i) {
+            std::byte* const entry =
+                bytes.data() + header.StreamDirectoryRva + i * sizeof(raw::MINIDUMP_DIRECTORY);
+            raw::MINIDUMP_DIRECTORY stream;
+            std::memcpy(&stream, entry, sizeof stream);
+            if (stream.StreamType == raw::MozSoftErrors) stream = {};
+            if (stream.StreamType == kCallersSoftErrors) stream.StreamType = raw::MozSoftErrors;
+            std::memcpy(entry, &stream, sizeof stream);
+        }
     }
 
     void emit(const std::vector<std::byte>& bytes) {
