@@ -217,19 +217,75 @@ def _(facts, folder):
         return dump_evidence(facts.pid, folder, "wow64_target")
 
 
-def slow_names(count: int) -> bytes:
-    """NtQueryObject that takes 400 ms for the first names, and gives none."""
+@contextlib.contextmanager
+def exported(module: str, name: str, make: Callable[[int], bytes]) -> Iterator[None]:
+    """Let who asks for a function of the system from now on get this machine code, made from its address."""
+    kernel = ctypes.windll.kernel32
+    kernel.GetModuleHandleW.restype = ctypes.c_void_p
+    kernel.VirtualAlloc.restype = ctypes.c_void_p
+    kernel.VirtualAlloc.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_uint32,
+        ctypes.c_uint32,
+    ]
+    kernel.VirtualProtect.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_uint32,
+        ctypes.c_void_p,
+    ]
+    base = kernel.GetModuleHandleW(module)
+
+    def number(offset: int, size: int = 4) -> int:
+        return int.from_bytes(ctypes.string_at(base + offset, size), "little")
+
+    header = number(0x3C)
+    exports = number(header + 0x88)
+    functions, names, ordinals = (number(exports + at) for at in (0x1C, 0x20, 0x24))
+    (entry,) = (
+        functions + 4 * number(ordinals + 2 * i, 2)
+        for i in range(number(exports + 0x18))
+        if ctypes.string_at(base + number(names + 4 * i)) == name.encode()
+    )
+    # An export is an offset of 32 bits.
+    size, executable, writable, reserve_and_commit = number(header + 0x50), 0x40, 0x04, 0x3000
+    here = None
+    for near in range(base + (size + 0xFFFF & ~0xFFFF), base + (1 << 31), 1 << 16):
+        here = kernel.VirtualAlloc(near, 4096, reserve_and_commit, executable)
+        if here:
+            break
+    assert here
+    before = number(entry)
+    code = make(base + before)
+    ctypes.memmove(here, code, len(code))
+    protection = ctypes.c_uint32()
+    assert kernel.VirtualProtect(base + entry, 4, writable, ctypes.byref(protection))
+    ctypes.memmove(base + entry, struct.pack("<I", here - base), 4)
+    try:
+        yield
+    finally:
+        ctypes.memmove(base + entry, struct.pack("<I", before), 4)
+        kernel.VirtualProtect(base + entry, 4, protection.value, ctypes.byref(protection))
+
+
+def slow_names(original: int) -> bytes:
+    """NtQueryObject that takes 400 ms for the first two names, and gives none; all else it leaves alone."""
     sleep = ctypes.cast(ctypes.windll.kernel32.Sleep, ctypes.c_void_p).value
     assert sleep is not None
     return (
-        bytes.fromhex("83fa01 7521")  # cmp edx, 1; jne fail
-        + bytes.fromhex("ff0d21000000 7819")  # dec dword [count]; js fail
+        bytes.fromhex("83fa01 7527")  # cmp edx, 1; jne original
+        + bytes.fromhex("ff0d31000000 7819")  # dec dword [count]; js fail
         + bytes.fromhex("4883ec28 b990010000")  # sub rsp, 0x28; mov ecx, 400
         + b"\x48\xb8"
         + struct.pack("<Q", sleep)  # mov rax, Sleep
         + bytes.fromhex("ffd0 4883c428")  # call rax; add rsp, 0x28
         + bytes.fromhex("b8010000c0 c3")  # fail: mov eax, STATUS_UNSUCCESSFUL; ret
-        + struct.pack("<i", count)
+        + b"\x48\xb8"
+        + struct.pack("<Q", original)  # original: mov rax, NtQueryObject
+        + bytes.fromhex("ffe0")  # jmp rax
+        + bytes.fromhex("90909090")
+        + struct.pack("<i", 2)  # count
     )
 
 
@@ -238,11 +294,11 @@ def _():
     """Wine answers for every handle; Windows does not for a pipe that somebody reads from."""
 
     def ask() -> snapcore.Table:
-        with replaced("ntdll.dll", "NtQueryObject", slow_names(2)):
+        with exported("ntdll.dll", "NtQueryObject", slow_names):
             return snapcore.system_handles()
 
     with logged() as log:
         result = rows(ask().diagnostics)
-    with replaced("ntdll.dll", "NtQueryObject", slow_names(2)):
+    with exported("ntdll.dll", "NtQueryObject", slow_names):
         (printed,) = command_json("handles", "--all", "--json")
     return {"result": result, "log": log, "json": printed["diagnostics"]}
