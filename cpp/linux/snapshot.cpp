@@ -346,6 +346,20 @@ std::shared_ptr<const ContextTable> LinuxSnapshot::contexts() {
     return contexts_;
 }
 
+// Of a clone that has gone /proc says what it says of a process without memory.
+void LinuxSnapshot::must_have_clone() const {
+    if (source_ != MemorySource::kClone) return;
+    const std::string size = try_read_text(clone_.directory.get(), "statm");
+    if (!size.empty() && !size.starts_with("0 ")) return;
+    throw Error(ErrorKind::kOther,
+                ErrorDomain::kNone,
+                0,
+                "",
+                "the clone was killed before its memory was read, with its tracer or by somebody; "
+                "the target goes on, try again",
+                options_.pid);
+}
+
 void LinuxSnapshot::must_be_open() const {
     if (closed_) throw Error::invalid_argument("the snapshot is closed");
 }
@@ -358,6 +372,7 @@ const std::vector<Mapping>& LinuxSnapshot::mappings() {
             must_be_open();
             std::vector<Mapping> found = parse_maps(
                 walk_ ? walk_->smaps() : read_text(clone_.directory.get(), "smaps", options_.pid));
+            must_have_clone();
             if (source_ == MemorySource::kClone) add_kept_from_clone(found);
             mappings_ = std::move(found);
         }

@@ -70,6 +70,7 @@ private:
     void add_kept_from_clone(std::vector<Mapping>& mappings);
     const Modules& read_module_table();
     void must_be_open() const;
+    void must_have_clone() const;
 
     template <class Output>
     DumpStats write_dump_to(Output& output, const DumpOptions& options, Control& control);

@@ -311,6 +311,8 @@ DumpStats LinuxSnapshot::write_dump_to(Output& output,
         report_dump_flags(options.flags, contents.diagnostics);
         add_memory(contents);
         add_streams(contents, options);
+        // What is planned is true; what cannot be read from here on is told.
+        must_have_clone();
         contents.xstate = xstate_features();
         own_diagnostics = contents.diagnostics;
         contents.diagnostics.insert(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
@@ -339,7 +340,13 @@ class Watch:
             else:
                 self._drop_base()
                 kept = self._may_hold()
-                self._base = Base(self._files[-1], native if kept else None)
+                # Somebody may have taken the file away by now.
+                with contextlib.suppress(FileNotFoundError):
+                    self._base = Base(self._files[-1], native if kept else None)
+                if self._base is None:
+                    self._say(
+                        "base_gone", f"{path} is gone already; the next dump is whole", "info"
+                    )
         finally:
             if not kept or self._base is None:
                 native.close()

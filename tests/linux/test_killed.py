@@ -366,3 +366,19 @@ def test_a_killed_tracer_is_an_error_and_its_zombie_is_collected(start, tmp_path
     assert children(target.pid) == []
     assert "tracer_killed" in [d.code for d in snap.diagnostics]
     assert target.ask("check")["violations"] == 0
+
+
+def test_memory_that_went_with_its_clone_is_no_dump(start, tmp_path, monkeypatch):
+    """A clone without memory would be a dump without memory, or of zeros."""
+    monkeypatch.setenv("SNAPCORE_TRACER", "helper")
+    target = start("memory", 16)
+    before = set(children(os.getpid()))
+    with snapcore.capture(target.pid) as snap:
+        (tracer,) = set(children(os.getpid())) - before
+        kill(tracer)
+        wait_until(lambda: no_clone_runs(target.pid))
+        for ask in (snap.regions, snap.modules, lambda: snap.dump(tmp_path / "a.dmp", "full")):
+            with pytest.raises(snapcore.SnapError, match="the clone was killed"):
+                ask()
+    assert list(tmp_path.iterdir()) == []
+    assert children(target.pid) == []

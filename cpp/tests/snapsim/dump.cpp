@@ -465,15 +465,21 @@ private:
         namespace raw = snapcore::minidump::raw;
         raw::MINIDUMP_HEADER header;
         std::memcpy(&header, bytes.data(), sizeof header);
+        std::size_t end = bytes.size();
         for (std::uint32_t i = 0; i < header.NumberOfStreams; ++i) {
             std::byte* const entry =
                 bytes.data() + header.StreamDirectoryRva + i * sizeof(raw::MINIDUMP_DIRECTORY);
             raw::MINIDUMP_DIRECTORY stream;
             std::memcpy(&stream, entry, sizeof stream);
-            if (stream.StreamType == raw::MozSoftErrors) stream = {};
+            if (stream.StreamType == raw::MozSoftErrors) {
+                const raw::RVA at = stream.Location.Rva;
+                if (at + stream.Location.DataSize == bytes.size()) end = at;
+                stream = {};
+            }
             if (stream.StreamType == kCallersSoftErrors) stream.StreamType = raw::MozSoftErrors;
             std::memcpy(entry, &stream, sizeof stream);
         }
+        bytes.resize(end);
     }
 
     void emit(const std::vector<std::byte>& bytes) {
