@@ -231,9 +231,9 @@ def test_nothing_grows(start, tmp_path, monkeypatch):
     assert last.children <= kept[0].children
     assert grown["heap"] <= max(FORM.heap_bytes * operations, 1), grown
     assert grown["memory"] <= FORM.memory_bytes * operations, grown
-    # One object an operation would be a leak; the list of what was measured is some of them.
-    # What is made once, late, weighs in a short form.
-    assert grown["blocks"] < max(operations * 0.9, 100), grown
+    # One object an operation would be a leak; in a short form what is made once, late and by thread
+    # weighs more than that.
+    assert grown["blocks"] < max(operations * 0.9, 400), grown
     assert [of_target(target) for target in targets] == before_targets
 
 
