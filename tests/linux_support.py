@@ -7,9 +7,15 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -124,3 +130,20 @@ def send_numbered(pid: int, tid: int, number: int, value: int) -> None:
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def timed_poller() -> Iterator[int]:
+    """The pid of a process in an epoll_wait with a timeout, whose early return nobody can mend."""
+    code = "import select\npoller = select.epoll()\nprint('ready', flush=True)\nwhile True: poller.poll(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_until(
+            lambda: Path(f"/proc/{process.pid}/wchan").read_text() in ("ep_poll", "do_epoll_wait")
+        )
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()

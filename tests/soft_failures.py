@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import pytest
+
 # Every code that the package can give, by who gives it. tests/unit/test_diagnostics.py finds them in
 # the source and fails where one is missing here; the tests named in the comments provoke each.
 # tests/linux/test_soft_failures.py
@@ -44,7 +46,7 @@ LINUX = {
     "unreadable_memory_left_out",
     "zombie_left",
 }
-# tests/windows/test_soft_failures.py, but for the codes in NOT_PROVOKED
+# tests/windows/test_soft_failures.py
 WINDOWS = {
     "debug_privilege_used",
     "dump_retried",
@@ -73,6 +75,30 @@ PYTHON = {
     "process_ended",
     "whole_dumps_only",
 }
+
+
+# What was told of a diagnostic, by where: "result", "log", "json", "file".
+Evidence = dict[str, Any]
+PROVOKERS: dict[str, Callable[..., Evidence]] = {}
+
+
+def provokes(code: str) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
+    """Register what provokes a diagnostic; its arguments are fixtures, and `folder`."""
+
+    def add(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
+        assert code not in PROVOKERS
+        PROVOKERS[code] = function
+        return function
+
+    return add
+
+
+def provoked(code: str, request: pytest.FixtureRequest, folder: Path) -> Evidence:
+    """Provoke it."""
+    provoker = PROVOKERS[code]
+    wanted = provoker.__code__.co_varnames[: provoker.__code__.co_argcount]
+    given = {name: folder if name == "folder" else request.getfixturevalue(name) for name in wanted}
+    return provoker(**given)
 
 
 @contextlib.contextmanager

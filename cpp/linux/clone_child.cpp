@@ -31,6 +31,7 @@ constexpr unsigned long kSuspendSeccomp = 1ul << 21;  // PTRACE_O_SUSPEND_SECCOM
 constexpr std::uint64_t kShareDescriptors =
     0x400;  // CLONE_FILES; exit signal 0: nobody hears of its end
 constexpr std::uint64_t kCloseRangeUnshare = 2;
+constexpr std::uint64_t kUnknownCall = 0xffff;      // ENOSYS on every kernel
 constexpr std::uint64_t kReapOptions = 0x40000001;  // __WALL | WNOHANG
 constexpr std::int64_t kReapPauseNs = 1'000'000'000;
 constexpr std::int64_t kSettleNs = 10'000'000'000;  // nobody stands still for it
@@ -148,9 +149,6 @@ void warn(Diagnostics& diagnostics, const char* code, const std::string& message
 
 }  // namespace
 
-// What every kernel answers with ENOSYS.
-constexpr std::uint64_t kNoCall = 0xffff;
-
 void CloneChild::make(const StoppedThreads& target,
                       Injection& injection,
                       const std::function<void()>& meanwhile,
@@ -214,7 +212,7 @@ void CloneChild::settle(const Injection& injection,
         const std::int64_t left =
             call_in_clone(Tracee(pid_),
                           injection.call_address(),
-                          has_close_range ? kInjectedCalls.close_range : kNoCall,
+                          has_close_range ? kInjectedCalls.close_range : kUnknownCall,
                           {0, 0xffffffff, kCloseRangeUnshare, 0, 0, 0},
                           monotonic_ns() + kSettleNs);
         if (left < 0) {

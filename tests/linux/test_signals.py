@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from linux_support import children, is_untouched, states, status
+from linux_support import children, is_untouched, states, status, timed_poller
 from support import wait_until
 
 import snapcore
@@ -159,17 +159,7 @@ def test_dispositions_and_masks_are_as_before(start, placement, tmp_path):
 
 
 def test_calls_with_a_timeout_that_no_tracer_can_mend_are_counted(placement):
-    code = "import select\npoller = select.epoll()\nprint('ready', flush=True)\nwhile True: poller.poll(60)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        wait_until(
-            lambda: Path(f"/proc/{process.pid}/wchan").read_text() in ("ep_poll", "do_epoll_wait")
-        )
-        with snapcore.capture(process.pid) as snap:
+    with timed_poller() as pid:
+        with snapcore.capture(pid) as snap:
             (found,) = [d for d in snap.diagnostics if d.code == "timed_call_interrupted"]
         assert found.subject == 1
-    finally:
-        process.kill()
-        process.communicate()

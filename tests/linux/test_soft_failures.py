@@ -21,7 +21,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from isolation import apart, package_within_reach, read_only_proc, refuse, user
 from linux_support import ENDLESS_ARGUMENTS, LIBC, TEBIBYTE, children, kill, state
-from soft_failures import LINUX, PYTHON, command_json, dump_evidence, is_told, logged, opened, rows
+from soft_failures import (
+    LINUX,
+    PYTHON,
+    Evidence,
+    command_json,
+    dump_evidence,
+    is_told,
+    logged,
+    opened,
+    provoked,
+    provokes,
+    rows,
+)
 from support import Target, programs, wait_until
 
 import snapcore
@@ -35,27 +47,10 @@ FULL = MiniDumpType.WITH_FULL_MEMORY
 PIDFD_GETFD, SWAPON = 438, 167
 PTRACE_SEIZE = 0x4206
 
-Evidence = dict[str, Any]
-PROVOKERS: dict[str, Callable[..., Evidence]] = {}
-
-
-def provokes(code: str) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
-    def add(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
-        assert code not in PROVOKERS
-        PROVOKERS[code] = function
-        return function
-
-    return add
-
 
 @pytest.mark.parametrize("code", sorted(LINUX | PYTHON - {"whole_dumps_only"}))
 def test_it_is_told(code, request, tmp_path):
-    provoker = PROVOKERS[code]
-    wanted = provoker.__code__.co_varnames[: provoker.__code__.co_argcount]
-    given = {
-        name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted
-    }
-    is_told(code, provoker(**given))
+    is_told(code, provoked(code, request, tmp_path))
 
 
 # --- Of the target

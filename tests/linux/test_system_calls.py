@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from linux_support import is_untouched
+from linux_support import is_untouched, timed_poller
 from long_runs import count, record
 from support import wait_until
 from system_call_trace import CLONE, CLOSE_RANGE, judge, traced
@@ -64,25 +62,15 @@ def test_no_call_ends_with_eintr(start, placement, tmp_path, option):
 
 def test_a_call_that_cannot_be_mended_is_found_in_the_trace(placement):
     """The opposite: the trace shows EINTR where the limits say that it is seen."""
-    code = "import select\npoller = select.epoll()\nprint('ready', flush=True)\nwhile True: poller.poll(60)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        wait_until(
-            lambda: Path(f"/proc/{process.pid}/wchan").read_text() in ("ep_poll", "do_epoll_wait")
-        )
+    with timed_poller() as pid:
         told = 0
-        with traced(process.pid) as events:
+        with traced(pid) as events:
             # The entry of the call that it sleeps in was before the trace; each later one is in it.
             for _ in range(5):
-                with snapcore.capture(process.pid, CaptureFlags.THREADS) as snap:
+                with snapcore.capture(pid, CaptureFlags.THREADS) as snap:
                     told += any(d.code == "timed_call_interrupted" for d in snap.diagnostics)
-                wait_until(lambda: "S" in Path(f"/proc/{process.pid}/stat").read_text().split()[2])
+                wait_until(lambda: "S" in Path(f"/proc/{pid}/stat").read_text().split()[2])
         assert told > 1
-        found = judge(events, threads_of(process.pid))
+        found = judge(events, threads_of(pid))
         assert len(found.wrong) >= told - 1
         assert {end.result for end, _ in found.wrong} == {-4}
-    finally:
-        process.kill()
-        process.communicate()

@@ -11,7 +11,18 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from soft_failures import WINDOWS, command_json, dump_evidence, is_told, logged, opened, rows
+from soft_failures import (
+    WINDOWS,
+    Evidence,
+    command_json,
+    dump_evidence,
+    is_told,
+    logged,
+    opened,
+    provoked,
+    provokes,
+    rows,
+)
 from support import STAND_IN
 
 import snapcore
@@ -24,27 +35,10 @@ FULL = MiniDumpType.WITH_FULL_MEMORY
 PARTIAL_COPY = 0x8007012B
 pytestmark = pytest.mark.skipif(not STAND_IN, reason="only the stand-in fails when it is told to")
 
-Evidence = dict[str, Any]
-PROVOKERS: dict[str, Callable[..., Evidence]] = {}
-
-
-def provokes(code: str) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
-    def add(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
-        assert code not in PROVOKERS
-        PROVOKERS[code] = function
-        return function
-
-    return add
-
 
 @pytest.mark.parametrize("code", sorted(WINDOWS | {"whole_dumps_only"}))
 def test_it_is_told(code, request, tmp_path):
-    provoker = PROVOKERS[code]
-    wanted = provoker.__code__.co_varnames[: provoker.__code__.co_argcount]
-    given = {
-        name: tmp_path if name == "folder" else request.getfixturevalue(name) for name in wanted
-    }
-    is_told(code, provoker(**given))
+    is_told(code, provoked(code, request, tmp_path))
 
 
 def by_stand_in(
