@@ -233,8 +233,10 @@ def test_nothing_grows(start, tmp_path, monkeypatch):
     assert last.children <= kept[0].children
     assert grown["heap"] <= max(FORM.heap_bytes * operations, 1), grown
     assert grown["memory"] <= FORM.memory_bytes * operations, grown
-    # One object an operation would be a leak; the list of what was measured is some of them.
-    assert grown["blocks"] < operations * 0.9, grown
+    # One object an operation would be a leak. Some sixty come by themselves, the list of what was
+    # measured among them, beside which the few operations of Wine's short form tell nothing.
+    if operations >= 100:
+        assert grown["blocks"] < operations * 0.9, grown
     assert [of_target(target) for target in targets] == before_targets
 
 
