@@ -31,7 +31,7 @@ ADVICE = "reads dump files"
         lambda _: snapcore.handles(os.getpid()),
         lambda _: snapcore.system_threads(),
         lambda _: snapcore.system_handles(),
-        lambda _: snapcore.leaks(os.getpid(), interval=0, count=2),
+        lambda _: snapcore.leaks(os.getpid(), interval=0.01, count=2),
         lambda path: next(snapcore.watch(os.getpid(), path / "dumps", every=1, count=1)),
     ],
     ids=["capture", "dump", "live", "auto", "threads", "handles", "system_threads",
