@@ -29,6 +29,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("pyright")
     session.run("python", "scripts/generate_docs.py", "--check")
     session.run("clang-format", "--dry-run", "--Werror", *CPP)
 
@@ -106,8 +107,10 @@ def tidy(session: nox.Session) -> None:
 @nox.session
 def stubs(session: nox.Session) -> None:
     """The stub of the native module against the module."""
-    session.install(".", "pybind11-stubgen>=2.5")
+    session.install(".", "pybind11-stubgen>=2.5", "pyright[nodejs]")
     session.run("python", "scripts/check_stubs.py")
+    # Every public name has a type.
+    session.run("pyright", "--verifytypes", "snapcore", "--ignoreexternal")
 
 
 def long_run(session: nox.Session, *files: str) -> None:

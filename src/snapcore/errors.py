@@ -52,10 +52,10 @@ class SnapError(OSError):
         self.pid = pid
         # OSError would choose a class of its own by the number if it were given it as an argument.
         if domain == "errno" and code:
-            self.errno = code
+            self.errno: int | None = code
         # An HRESULT of the Win32 facility has the Win32 error in it.
         inside = code & 0xFFFF if domain == "hresult" and code >> 16 == 0x8007 else 0
-        self.winerror = (code if domain == "win32" else inside) or None
+        self.winerror: int | None = (code if domain == "win32" else inside) or None
 
     def __str__(self) -> str:
         return self.message
