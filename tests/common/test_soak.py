@@ -261,13 +261,14 @@ def test_growth_is_seen():
     seen = []
     for _ in range(6):
         for _ in range(50):
-            kept.append(ctypes.create_string_buffer(4096))
+            kept.append(ctypes.create_string_buffer(b"x" * 4095))
             if not WINDOWS:
                 kept.append(Path("/dev/null").open("rb"))  # noqa: SIM115
         seen.append(usage())
-    assert growth([u.blocks for u in seen]) > 5 * 50 / 2
+    assert growth("blocks", [u.blocks for u in seen]) > 5 * 50 / 2
     if not WINDOWS:
-        assert growth([u.heap for u in seen]) > 5 * 50 * 512
+        assert growth("heap", [u.heap for u in seen]) > 5 * 50 * 512
+        assert growth("memory", [u.memory for u in seen]) > 2 * 50 * 4096
         assert seen[-1].descriptors - seen[0].descriptors == 5 * 50
         for file in kept[1::2]:
             file.close()  # type: ignore[attr-defined]
