@@ -144,6 +144,17 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site of the documents, in build/docs/html; a warning is an error. "linkcheck": links to others too."""
+    session.install(".[report]", "--group", "docs")
+    for builder in session.posargs or ["html"]:
+        session.run(
+            *("python", "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs"),
+            *("-b", builder, ".", f"build/docs/{builder}"),
+        )
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """10,000 captures and 1,000 dumps by 8 threads of 20 targets: nothing grows (docs/reliability.md)."""
     session.install(".[arrow,cli,report,zstd]", "--group", "test")

@@ -35,10 +35,9 @@ class SnapError(OSError):
     ----------
     call, domain, code, pid
         As given.
-    errno : int or None
-        `code`, where the domain is ``"errno"``.
-    winerror : int or None
-        `code`, where the domain is ``"win32"``; the Win32 error inside, where it is ``"hresult"``.
+    errno, winerror : int or None
+        ``code``, where the domain is ``"errno"`` or ``"win32"``; `winerror` is the Win32 error inside,
+        where it is ``"hresult"``.
     """
 
     def __init__(
