@@ -104,6 +104,16 @@ def tidy(session: nox.Session) -> None:
     session.run("cmake", "--build", "--preset", "tidy")
 
 
+@nox.session(python="3.11")
+def wheels(session: nox.Session) -> None:
+    """Wheels for every platform that can be had: built, checked, installed, used. Wants root."""
+    session.install("--group", "wheels", "--group", "wheel-test")
+    session.install(
+        "scikit-build-core>=1.0", "pybind11>=3.0.2", "cmake>=3.24", "ninja", "wheel>=0.45", "numpy"
+    )
+    session.run("python", "scripts/wheels/build.py", *session.posargs)
+
+
 @nox.session
 def stubs(session: nox.Session) -> None:
     """The stub of the native module against the module."""

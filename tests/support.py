@@ -13,6 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WINDOWS = sys.platform == "win32"
+LINUX = sys.platform == "linux"
 SUFFIX = ".exe" if WINDOWS else ""
 # "stand_in" or "production" under Wine; on a real Windows neither.
 VARIANT = os.environ.get("SNAPCORE_VARIANT", "")

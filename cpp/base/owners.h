@@ -36,7 +36,7 @@ private:
     Type value_ = Traits::kInvalid;
 };
 
-#if defined(__linux__)
+#if !defined(_WIN32)
 struct DescriptorTraits {
     using Type = int;
     static constexpr int kInvalid = -1;

@@ -4,6 +4,7 @@
 PYBIND11_MODULE(_core, module) {
     module.doc() = "Native core of snapcore; use the package, not this.";
     module.attr("__version__") = SNAPCORE_VERSION;
+    module.attr("backend") = SNAPCORE_BACKEND;
     snapcore::bindings::bind_errors(module);
     snapcore::bindings::bind_arrow(module);
     snapcore::bindings::bind_columns(module);

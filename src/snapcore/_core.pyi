@@ -18,6 +18,8 @@ _Metadata: TypeAlias = Sequence[tuple[str, str]]
 _Field: TypeAlias = tuple[str, str, _Metadata]
 
 __version__: str
+# What is captured: "linux", "windows" or, where dump files are read alone, "none".
+backend: str
 
 class Cancelled(Exception): ...
 

@@ -78,7 +78,7 @@ class Lifetime:
         self.pid = pid
         self._created_at_ns: int | None = None
         self._descriptor: int | None = None
-        if os.name != "nt":
+        if hasattr(os, "pidfd_open"):  # Linux
             # Without it the next dump finds out.
             with contextlib.suppress(OSError):
                 self._descriptor = os.pidfd_open(pid)

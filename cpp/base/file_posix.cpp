@@ -2,23 +2,21 @@
 //
 // clang-format off
 // call                                 | purpose                                                       | can block on
-// open O_TMPFILE                       | a file without a name: nothing is left even after SIGKILL     | the file system
-// open O_CREAT|O_EXCL                  | the same with a temporary name, where there is no O_TMPFILE   | the file system
-// pwrite, pread, fallocate, ftruncate  | contents                                                      | the disk, the page cache's limits
+// open O_CREAT|O_EXCL                  | a temporary name, where there are no files without one        | the file system
+// pwrite, pread, ftruncate             | contents                                                      | the disk, the page cache's limits
 // fcntl F_DUPFD, close                 | what a remote file system tells no sooner                     | the file system
-// linkat, renameat2                    | the name, at the end                                          | the file system
+// rename, unlink                       | the name, at the end                                          | the file system
 // open O_NONBLOCK, pread               | a dump that is read                                           | the disk; not a pipe without a writer
-// fcntl F_DUPFD, open /proc/self/fd/N  | a stream's descriptor, of our own and not blocking            | nothing
+// fcntl F_DUPFD                        | a stream's descriptor, of our own                             | nothing
 // poll 50 ms, send MSG_DONTWAIT        | a stream that nobody reads just now                           | 50 ms
 // write                                | a stream; files, terminals                                    | the disk; a terminal that is held
 // clang-format on
+// What is not POSIX: file_system_linux.cpp, file_system_plain.cpp.
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +29,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/file_system.h"
 #include "base/owners.h"
 
 namespace snapcore {
@@ -53,9 +52,7 @@ std::string folder_of(const std::string& path) {
 
 std::string temporary_name(const std::string& path) {
     std::uint64_t random = 0;
-    if (::getrandom(&random, sizeof random, 0) != sizeof random) {
-        throw Error::file(errno, "getrandom", path);
-    }
+    if (::getentropy(&random, sizeof random) < 0) throw Error::file(errno, "getentropy", path);
     const auto slash = path.rfind('/');
     const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
     char suffix[32];
@@ -91,9 +88,9 @@ struct stat status_of(int file, const std::string& path) {
     return out;
 }
 
-class LinuxInputFile final : public InputFile {
+class PosixInputFile final : public InputFile {
 public:
-    explicit LinuxInputFile(const std::string& path, int flags = 0)
+    explicit PosixInputFile(const std::string& path, int flags = 0)
         : path_(path),
           file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags)) {
         if (!file_) throw Error::file(errno, "open", path);
@@ -121,7 +118,7 @@ private:
 // SIGXFSZ. Whoever uses this library may want to die of them, but not of ours: the error says it.
 class WithoutSignal {
 public:
-    explicit WithoutSignal(int number) {
+    explicit WithoutSignal(int number) : number_(number) {
         ::sigemptyset(&own_);
         ::sigaddset(&own_, number);
         sigset_t pending;
@@ -131,8 +128,7 @@ public:
     }
     ~WithoutSignal() {
         const int saved = errno;
-        const timespec now{};
-        if (!was_pending_) ::sigtimedwait(&own_, nullptr, &now);
+        if (!was_pending_) file_system::take_pending(number_);
         ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
         errno = saved;
     }
@@ -140,13 +136,14 @@ public:
     WithoutSignal& operator=(const WithoutSignal&) = delete;
 
 private:
+    int number_;
     sigset_t own_, before_;
     bool was_pending_ = false;
 };
 
-class LinuxOutputFile final : public OutputFile {
+class PosixOutputFile final : public OutputFile {
 public:
-    LinuxOutputFile(const std::string& path, bool overwrite) : path_(path) {
+    PosixOutputFile(const std::string& path, bool overwrite) : path_(path) {
         if (path.empty() || path.back() == '/') throw Error::file(EISDIR, "open", path);
         struct stat existing{};
         if (::lstat(path.c_str(), &existing) == 0) {
@@ -155,17 +152,16 @@ public:
             const bool replaceable = S_ISREG(existing.st_mode) || S_ISLNK(existing.st_mode);
             if (!overwrite || !replaceable) throw Error::file(EEXIST, "open", path);
         }
-        file_.reset(::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
+        file_ = file_system::open_unnamed(folder_of(path));
         if (!file_ && lacks_unnamed_files(errno)) create_named();
         if (!file_) throw Error::file(errno, "open", path);
-        struct statfs system{};
-        in_memory_ = ::fstatfs(file_.get(), &system) == 0 && system.f_type == TMPFS_MAGIC;
+        in_memory_ = file_system::is_in_memory(file_.get());
         // The umask may take rights away from the owner, or an ACL of the folder add some for
         // others.
         if (::fchmod(file_.get(), kOwnerOnly) < 0) throw Error::file(errno, "fchmod", path);
     }
 
-    ~LinuxOutputFile() override {
+    ~PosixOutputFile() override {
         if (!temporary_.empty()) ::unlink(temporary_.c_str());
     }
 
@@ -192,15 +188,11 @@ public:
         if (in_memory_) return;
         const WithoutSignal guard(SIGXFSZ);
         // Only ahead of the writes: what fails here, fails there with a better message.
-        (void)::fallocate(
-            file_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
+        file_system::allocate(file_.get(), offset, size);
     }
 
     void release(std::uint64_t offset, std::uint64_t size) override {
-        (void)::fallocate(file_.get(),
-                          FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                          static_cast<off_t>(offset),
-                          static_cast<off_t>(size));
+        file_system::release(file_.get(), offset, size);
     }
 
     void set_size(std::uint64_t size) override {
@@ -231,10 +223,9 @@ public:
             link_to(temporary);
             temporary_ = temporary;
         }
-        const unsigned flags = overwrite ? 0 : RENAME_NOREPLACE;
-        if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), flags) < 0) {
-            throw Error::file(errno, "rename", path_);
-        }
+        const bool renamed = overwrite ? ::rename(temporary_.c_str(), path_.c_str()) == 0
+                                       : file_system::rename_new(temporary_, path_);
+        if (!renamed) throw Error::file(errno, "rename", path_);
         temporary_.clear();
     }
 
@@ -253,8 +244,7 @@ private:
     }
 
     void link_to(const std::string& name) const {
-        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
-        if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) < 0) {
+        if (!file_system::name_unnamed(file_.get(), name)) {
             throw Error::file(errno, "linkat", path_);
         }
     }
@@ -267,13 +257,13 @@ private:
     UniqueDescriptor file_;
 };
 
-class LinuxOutputStream final : public OutputStream {
+class PosixOutputStream final : public OutputStream {
 public:
-    explicit LinuxOutputStream(int descriptor) : file_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+    explicit PosixOutputStream(int descriptor) : file_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
         if (!file_) throw Error::file(errno, "fcntl", "");
         const int flags = ::fcntl(file_.get(), F_GETFL);
         if (flags < 0) throw Error::file(errno, "fcntl", "");
-        if ((flags & O_ACCMODE) == O_RDONLY || (flags & O_PATH) != 0) {
+        if ((flags & O_ACCMODE) == O_RDONLY || file_system::is_path_only(flags)) {
             throw Error::file(EBADF, "write", "");
         }
         mode_ = status_of(file_.get(), "").st_mode;
@@ -289,10 +279,9 @@ public:
                 continue;
             }
             const std::size_t most = std::min(bytes.size(), most_at_once_);
-            const ssize_t n =
-                S_ISSOCK(mode_)
-                    ? ::send(file_.get(), bytes.data(), most, MSG_DONTWAIT | MSG_NOSIGNAL)
-                    : ::write(file_.get(), bytes.data(), most);
+            const ssize_t n = S_ISSOCK(mode_)
+                                  ? ::send(file_.get(), bytes.data(), most, MSG_DONTWAIT)
+                                  : ::write(file_.get(), bytes.data(), most);
             if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
                 check();
                 continue;
@@ -307,16 +296,10 @@ private:
     // so it is not changed, and a pipe is opened anew. Where that is refused, a write of no more
     // than PIPE_BUF does not block after poll() has promised room.
     void open_pipe() {
-        const std::string self = "/proc/self/fd/" + std::to_string(file_.get());
-        UniqueDescriptor own(::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+        UniqueDescriptor own = file_system::reopen_pipe(file_.get());
         if (own) {
             file_ = std::move(own);
             most_at_once_ = kMost;
-            // As much as anybody may have; a pipe of 64 KiB halves the speed.
-            constexpr int kPipe = 1 << 20;
-            if (::fcntl(file_.get(), F_GETPIPE_SZ) < kPipe) {
-                (void)::fcntl(file_.get(), F_SETPIPE_SZ, kPipe);
-            }
         } else {
             most_at_once_ = PIPE_BUF;
         }
@@ -339,25 +322,25 @@ private:
 }  // namespace
 
 std::unique_ptr<OutputStream> open_output_stream(int descriptor) {
-    return std::make_unique<LinuxOutputStream>(descriptor);
+    return std::make_unique<PosixOutputStream>(descriptor);
 }
 
 std::unique_ptr<OutputFile> create_spool_file() {
     const char* const folder = std::getenv("TMPDIR");
     const std::string name = folder != nullptr && *folder != 0 ? folder : "/tmp";
-    return std::make_unique<LinuxOutputFile>(name + "/snapcore", true);
+    return std::make_unique<PosixOutputFile>(name + "/snapcore", true);
 }
 
 std::unique_ptr<InputFile> open_input_file(const std::string& path) {
-    return std::make_unique<LinuxInputFile>(path);
+    return std::make_unique<PosixInputFile>(path);
 }
 
 std::unique_ptr<InputFile> open_input_beside(const std::string& path, const std::string& name) {
-    return std::make_unique<LinuxInputFile>(folder_of(path) + "/" + name, O_NOFOLLOW);
+    return std::make_unique<PosixInputFile>(folder_of(path) + "/" + name, O_NOFOLLOW);
 }
 
 std::unique_ptr<OutputFile> create_output_file(const std::string& path, bool overwrite) {
-    return std::make_unique<LinuxOutputFile>(path, overwrite);
+    return std::make_unique<PosixOutputFile>(path, overwrite);
 }
 
 }  // namespace snapcore

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wheels that are installed where they are meant for, used, and removed again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import contents
+import roots
+from targets import BUILD, ROOT, Platform, Python
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WORK = ROOT / "scripts" / "wheels" / "work.py"
+DUMP = ROOT / "tests" / "corpus" / "file" / "linux.dmp"
+# The oldest that snapcore asks for, where it has a wheel for the Python.
+OLDEST_NUMPY = {"cp311": "1.26.4", "cp312": "1.26.4"}
+
+
+def output(*command: str | Path, **options: Any) -> str:
+    """What a command writes, which must succeed."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def files_of(folder: Path) -> set[str]:
+    """Everything in a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def in_environment(wheel: Path, python: Python, numpy: str | None) -> dict[str, Any]:
+    """Install a wheel in a fresh environment, do the main job, remove it; nothing may be left.
+
+    Parameters
+    ----------
+    wheel : Path
+        The file.
+    python : Python
+        The interpreter.
+    numpy : str, optional
+        Version of NumPy; the newest by default.
+    """
+    folder = BUILD / "environments" / f"{python.tag}-{numpy or 'newest'}"
+    shutil.rmtree(folder, ignore_errors=True)
+    output(python.command, "-m", "venv", folder)
+    pip = [folder / "bin" / "python", "-m", "pip", "--no-input", "--disable-pip-version-check"]
+    wanted = f"numpy=={numpy}" if numpy else "numpy"
+    output(*pip, "install", "-q", "--only-binary=:all:", wanted)
+    before = files_of(folder)
+    # Offline, so that nothing but the wheel can be what is installed.
+    output(*pip, "install", "-q", "--no-index", wheel)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    facts = json.loads(output(folder / "bin" / "python", WORK, DUMP, cwd=folder, env=environment))
+    command = folder / "bin" / "snapcore"
+    told = json.loads(output(command, "info", DUMP, "--json", cwd=folder, env=environment))
+    assert told, "the command tells nothing of a dump file"
+    output(*pip, "uninstall", "-q", "-y", "snapcore")
+    left = files_of(folder) - before
+    assert not left, f"left behind: {sorted(left)}"
+    shutil.rmtree(folder)
+    return {
+        "where": f"CPython {python.version} ({python.distribution}), {libc()}",
+        "numpy": facts["numpy"],
+        "did": ["install", "import", "read", "dump", "command", "uninstall"],
+        "dumped": facts["dumped"],
+    }
+
+
+def libc() -> str:
+    """The C library of this machine."""
+    return " ".join(os.confstr("CS_GNU_LIBC_VERSION").split())  # type: ignore[union-attr]
+
+
+def unpacked(wheel: Path, python: Python, tags: Sequence[str], folder: Path) -> None:
+    """Install a wheel and NumPy for another platform into a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    platforms = [argument for tag in tags for argument in ("--platform", tag)]
+    version = python.tag.removeprefix("cp")
+    output(
+        sys.executable, "-m", "pip", "install", "-q", "--no-input", "--target", folder,
+        "--only-binary=:all:", "--python-version", f"{version[0]}.{version[1:]}", *platforms,
+        "numpy", wheel,
+    )  # fmt: skip
+
+
+def in_root(wheel: Path, python: Python, platform: Platform) -> dict[str, Any]:
+    """Use a wheel with the Python of another system's root, which this machine's kernel runs."""
+    assert python.root is not None
+    folder = python.root / "opt" / f"snapcore-{python.tag}"
+    # NumPy of newer systems is no matter: this one is the newest.
+    unpacked(wheel, python, [platform.tag, platform.tag.replace("2_28", "2_27")], folder)
+    for file in (WORK, DUMP):
+        shutil.copy(file, folder / file.name)
+    inside = Path("/") / folder.relative_to(python.root)
+    facts = json.loads(
+        output(
+            "unshare", "--mount", "--net", "sh", "-c",
+            'mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/dev/shm" && exec chroot "$0" "$@"',
+            python.root, "env", "-i", "PATH=/usr/bin:/bin", f"PYTHONPATH={inside}",
+            "PYTHONDONTWRITEBYTECODE=1", python.command, inside / WORK.name, inside / DUMP.name,
+        )
+    )  # fmt: skip
+    return {
+        "where": f"CPython {python.version} ({python.distribution} root), {roots.libc_of(python.root)}",
+        "numpy": facts["numpy"],
+        "did": ["install", "import", "read", "dump"],
+        "dumped": facts["dumped"],
+    }
+
+
+def emulated(wheel: Path, python: Python, platform: Platform) -> list[dict[str, Any]]:
+    """Use a wheel for AArch64 in user-mode emulation, which cannot trace: dump files are read."""
+    root = roots.arm64_debian()
+    if root is None or not (root / "usr" / "bin" / f"python3.{python.tag[3:]}").exists():
+        return []
+    folder = root / "opt" / f"snapcore-{python.tag}"
+    unpacked(wheel, python, [platform.tag, platform.tag.replace("2_28", "2_27")], folder)
+    facts = json.loads(
+        output(
+            "qemu-aarch64-static", "-L", root, root / "usr" / "bin" / f"python3.{python.tag[3:]}",
+            WORK, "--read", DUMP,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
+                 "PYTHONHOME": str(root / "usr")},
+        )
+    )  # fmt: skip
+    assert facts["machine"] == "aarch64"
+    return [
+        {
+            "where": f"CPython {facts['python']} (Debian 12 arm64, emulated), {roots.libc_of(root)}",
+            "numpy": facts["numpy"],
+            "did": ["install", "import", "read"],
+        }
+    ]
+
+
+def on_musl(wheel: Path, platform: Platform) -> list[dict[str, Any]]:
+    """Without a Python for musl: every name is there, and the tracer is loaded by Debian's musl."""
+    library, loader = roots.musl(platform.processor)
+    given = contents.defined_names(library.read_bytes())
+    for name, data in contents.programs(wheel).items():
+        lacking = {
+            n for n in contents.undefined_names(data) - given if not n.startswith(("Py", "_Py"))
+        }
+        assert not lacking, f"{name} wants of musl what it has not: {sorted(lacking)}"
+    did = ["names"]
+    if platform.processor == os.uname().machine:
+        folder = BUILD / "musl"
+        folder.mkdir(parents=True, exist_ok=True)
+        tracer = folder / "snapcore-tracer"
+        tracer.write_bytes(contents.programs(wheel)["snapcore/snapcore-tracer"])
+        tracer.chmod(0o755)
+        # Without a caller it ends at once; a loader that lacks something says so.
+        done = subprocess.run(
+            [loader, tracer], stdin=subprocess.DEVNULL, capture_output=True, text=True, env={}
+        )
+        assert "Error" not in done.stderr, done.stderr
+        assert done.returncode >= 0, f"the tracer died of signal {-done.returncode}"
+        did.append("tracer loaded")
+    return [{"where": f"musl {roots.musl_version(loader)} without a Python", "did": did}]
+
+
+def runs(platform: Platform, python: Python, wheel: Path) -> list[dict[str, Any]]:
+    """Everything that can be done with a wheel here."""
+    if platform.system != "Linux":
+        return []
+    if platform.name.startswith("musllinux"):
+        return on_musl(wheel, platform)
+    if platform.processor != os.uname().machine:
+        return emulated(wheel, python, platform)
+    if python.root is not None:
+        return [in_root(wheel, python, platform)]
+    versions = [*filter(None, [OLDEST_NUMPY.get(python.tag)]), None]
+    return [in_environment(wheel, python, version) for version in versions]
