@@ -29,6 +29,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("pyright")
     session.run("python", "scripts/generate_docs.py", "--check")
     session.run("clang-format", "--dry-run", "--Werror", *CPP)
 
@@ -116,8 +117,10 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def stubs(session: nox.Session) -> None:
     """The stub of the native module against the module."""
-    session.install(".", "pybind11-stubgen>=2.5")
+    session.install(".", "pybind11-stubgen>=2.5", "pyright[nodejs]")
     session.run("python", "scripts/check_stubs.py")
+    # Every public name has a type.
+    session.run("pyright", "--verifytypes", "snapcore", "--ignoreexternal")
 
 
 def long_run(session: nox.Session, *files: str) -> None:
@@ -148,6 +151,17 @@ def bench(session: nox.Session) -> None:
     """Comparisons with other tools, which must be installed (scripts/setup)."""
     session.install(".[arrow,cli,zstd]", "--group", "bench")
     session.run("python", "benchmarks", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site of the documents, in build/docs/html; a warning is an error. "linkcheck": links to others too."""
+    session.install(".[report]", "--group", "docs")
+    for builder in session.posargs or ["html"]:
+        session.run(
+            *("python", "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs"),
+            *("-b", builder, ".", f"build/docs/{builder}"),
+        )
 
 
 @nox.session

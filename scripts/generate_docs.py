@@ -1,21 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/data-dictionary.md from src/snapcore/dtypes.py; with --check, fail where it differs."""
+"""Write from src/snapcore/dtypes.py what follows from it; with --check, fail where it differs.
+
+docs/data-dictionary.md, and src/snapcore/tables.py with the types of the columns.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "data-dictionary.md"
 
 sys.path.insert(0, str(ROOT / "cpp"))
-from generate import load
+from generate import load, stem_of
+
+NUMPY_TYPES = {
+    "u1": "np.uint8",
+    "u2": "np.uint16",
+    "u4": "np.uint32",
+    "u8": "np.uint64",
+    "i4": "np.int32",
+    "i8": "np.int64",
+    "b1": "np.bool_",
+}
 
 
-def page() -> str:
+def data_dictionary(dtypes: ModuleType) -> str:
     """Build the text of the page."""
-    dtypes = load(ROOT / "src" / "snapcore" / "dtypes.py")
     out = [
         "# Data dictionary",
         "",
@@ -44,19 +60,84 @@ def page() -> str:
     return "\n".join(out) + "\n"
 
 
+def typed_tables(dtypes: ModuleType) -> str:
+    """Build the text of the module."""
+    classes = {name: f"{stem_of(name)}Table" for name in dtypes.TABLES}
+    out = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Generated from dtypes.py by scripts/generate_docs.py; do not edit.",
+        '"""The tables by name: each knows the types of its columns, for type checkers and editors."""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from typing import TYPE_CHECKING, Any",
+        "",
+        "from snapcore.table import Table",
+        "",
+        "if TYPE_CHECKING:",
+        "    from typing import Literal, overload",
+        "",
+        "    import numpy as np",
+        "    from numpy.typing import NDArray",
+        "",
+        "    from snapcore.table import StringColumn",
+        "",
+        f"__all__ = [{', '.join(repr(name) for name in sorted(classes.values()))}]",
+    ]
+    for table, name in classes.items():
+        by_type: dict[str, list[str]] = {}
+        for column in dtypes.TABLES[table]:
+            by_type.setdefault(column.dtype, []).append(column.name)
+        out += [
+            "",
+            "",
+            f"class {name}(Table):",
+            f'    """A :class:`Table` with the columns of ``snapcore.dtypes.{table.upper()}``."""',
+            "",
+            "    __slots__ = ()",
+            "",
+            "    if TYPE_CHECKING:",
+        ]
+        for dtype, names in by_type.items():
+            found = "StringColumn" if dtype == "str" else f"NDArray[{NUMPY_TYPES[dtype]}]"
+            out += [
+                "",
+                "        @overload",
+                f"        def __getitem__(self, column: Literal{names!r}, /) -> {found}: ...",
+            ]
+        out += [
+            "",
+            "        @overload",
+            "        def __getitem__(self, column: str, /) -> Any: ...",
+            "",
+            "        def __getitem__(self, column: str, /) -> Any: ...",
+        ]
+    text = "\n".join(out) + "\n"
+    formatted = subprocess.run(
+        ["ruff", "format", "--stdin-filename", str(ROOT / "src" / "snapcore" / "tables.py"), "-"],
+        input=text,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return formatted.stdout
+
+
+MADE = {"docs/data-dictionary.md": data_dictionary, "src/snapcore/tables.py": typed_tables}
+
+
 def main() -> int:
     """Run it."""
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        print(
-            f"{PAGE.relative_to(ROOT)} is out of date: run scripts/generate_docs.py",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    dtypes = load(ROOT / "src" / "snapcore" / "dtypes.py")
+    status = 0
+    for name, make in MADE.items():
+        path, text = ROOT / name, make(dtypes)
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{name} is out of date: run scripts/generate_docs.py", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -96,10 +96,10 @@ _HOMES = {
         "watch",
     ),
 }
-_MODULES = ("cli", "dtypes", "errors", "flags")
+_MODULES = ("cli", "dtypes", "errors", "flags", "tables")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

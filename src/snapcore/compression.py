@@ -79,7 +79,7 @@ class SeekableWriter:
         self._sizes: list[tuple[int, int]] = []
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="snapcore-zstd")
         #: Bytes that were put.
-        self.size = 0
+        self.size: int = 0
 
     def write(self, chunk: bytes) -> None:
         """Pack a chunk.

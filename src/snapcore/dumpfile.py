@@ -49,7 +49,7 @@ from snapcore.snapshot import (
     exactly,
     process_from,
 )
-from snapcore.table import Table
+from snapcore.tables import HandleTable, ModuleTable, RegionTable, ThreadTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ class DumpFile:
             message = "the path holds a NUL character"
             raise ValueError(message)
         self._native: _core.DumpFile | None = _core.DumpFile(raw, strict=strict)
-        self.path = os.fsdecode(raw)
+        self.path: str = os.fsdecode(raw)
         self._teller = Teller("open", self.path)
         self.compression: str | None = "zstd" if self._native.is_packed else None
         self._flags: int = self._native.flags
@@ -228,7 +228,7 @@ class DumpFile:
         return process_from(self._file().process())
 
     @_told
-    def threads(self) -> Table:
+    def threads(self) -> ThreadTable:
         """Threads, one row each, in the order of the file.
 
         Returns
@@ -241,10 +241,10 @@ class DumpFile:
         ``MINIDUMP_THREAD_LIST``, names and times from ``MINIDUMP_THREAD_NAME_LIST`` and
         ``MINIDUMP_THREAD_INFO_LIST``.
         """
-        return Table("threads", self._file().threads())
+        return ThreadTable("threads", self._file().threads())
 
     @_told
-    def handles(self) -> Table:
+    def handles(self) -> HandleTable:
         """Handles, one row each, in the order of the file.
 
         Returns
@@ -261,10 +261,10 @@ class DumpFile:
         -----
         ``MINIDUMP_HANDLE_DESCRIPTOR``, both versions.
         """
-        return Table("handles", self._file().handles())
+        return HandleTable("handles", self._file().handles())
 
     @_told
-    def regions(self) -> Table:
+    def regions(self) -> RegionTable:
         """Memory regions, one row each, in the order of the file, ascending in those of most writers.
 
         Returns
@@ -282,10 +282,10 @@ class DumpFile:
         ``MINIDUMP_MEMORY_INFO`` and the stream ``LinuxMaps``; either will do. Where the file has both,
         entries of one mapping that differ in nothing are one region.
         """
-        return Table("regions", self._file().regions())
+        return RegionTable("regions", self._file().regions())
 
     @_told
-    def modules(self) -> Table:
+    def modules(self) -> ModuleTable:
         """Loaded modules, one row each, the main executable first.
 
         Returns
@@ -298,7 +298,7 @@ class DumpFile:
         ``MINIDUMP_MODULE``; ids from the CodeView record (``RSDS``, ``NB10``, ``BpEL``), in the form
         of symbol servers.
         """
-        return Table("modules", self._file().modules())
+        return ModuleTable("modules", self._file().modules())
 
     @_told
     def unloaded_modules(self) -> tuple[UnloadedModule, ...]:

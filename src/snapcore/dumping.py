@@ -19,12 +19,13 @@ from snapcore.newfile import NewFile
 from snapcore.presets import PRESETS
 from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
 from snapcore.streaming import descriptor_of, is_writer, write_all
-from snapcore.table import Table
+from snapcore.tables import HandleTable, SystemHandleTable, SystemThreadTable, ThreadTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from snapcore.streaming import BinaryWriter
+    from snapcore.table import Table
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Progress = Callable[[int, int, str], object]
@@ -38,6 +39,8 @@ __all__ = [
     "system_threads",
     "threads",
 ]
+
+_Told = TypeVar("_Told", bound="Table")
 
 _METHODS = ("snapshot", "live", "auto")
 _PHASES = ("starting", "capturing", "writing", "finishing", "done")
@@ -388,14 +391,14 @@ def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
     return Snapshot(_look(pid, flags, handle_peers=handle_peers))
 
 
-def _told(table: Table, pid: int | None = None) -> Table:
+def _told(table: _Told, pid: int | None = None) -> _Told:
     """The same table; its diagnostics are logged."""
     about = "every process" if pid is None else f"process {pid}"
     tell(logger_of(table.name), about, table.diagnostics, pid)
     return table
 
 
-def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
+def handles(pid: int, *, details: bool = True, peers: bool = False) -> HandleTable:
     """Handles of a process without stopping it. On Linux these are file descriptors.
 
     Parameters
@@ -434,13 +437,13 @@ def handles(pid: int, *, details: bool = True, peers: bool = False) -> Table:
     native = _look(pid, flags, handle_peers=bool(peers))
     try:
         return _told(
-            Table("handles", native.handles(), diagnostics_from(native.diagnostics())), pid
+            HandleTable("handles", native.handles(), diagnostics_from(native.diagnostics())), pid
         )
     finally:
         native.close()
 
 
-def threads(pid: int) -> Table:
+def threads(pid: int) -> ThreadTable:
     """Threads of a process without stopping it.
 
     Parameters
@@ -460,12 +463,12 @@ def threads(pid: int) -> Table:
     """
     native = _look(pid, CaptureFlags.THREADS)
     try:
-        return Table("threads", native.threads())
+        return ThreadTable("threads", native.threads())
     finally:
         native.close()
 
 
-def system_handles(*, peers: bool = False) -> Table:
+def system_handles(*, peers: bool = False) -> SystemHandleTable:
     """Handles of every process that this user may see. On Linux these are file descriptors.
 
     Parameters
@@ -485,10 +488,10 @@ def system_handles(*, peers: bool = False) -> Table:
     for on a thread of its own, since that can wait for ever. Linux: ``/proc/PID/fd``.
     """
     columns, diagnostics = _core.system_handles(peers=bool(peers))
-    return _told(Table("system_handles", columns, diagnostics_from(diagnostics)))
+    return _told(SystemHandleTable("system_handles", columns, diagnostics_from(diagnostics)))
 
 
-def system_threads() -> Table:
+def system_threads() -> SystemThreadTable:
     """Threads of every process that this user may see.
 
     Returns
@@ -503,7 +506,7 @@ def system_threads() -> Table:
     the names of threads, nor processors. Linux: ``/proc/PID/task``, kernel threads among them.
     """
     columns, diagnostics = _core.system_threads()
-    return _told(Table("system_threads", columns, diagnostics_from(diagnostics)))
+    return _told(SystemThreadTable("system_threads", columns, diagnostics_from(diagnostics)))
 
 
 def dump(
@@ -707,7 +710,7 @@ def write_dump(
         base=base,
         notes=[(d.severity, d.code, d.message, d.subject) for d in notes],
     )
-    target: Any = path
+    target = path
     descriptor = None
     if is_writer(target):
         descriptor = descriptor_of(target)

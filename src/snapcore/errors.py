@@ -35,10 +35,9 @@ class SnapError(OSError):
     ----------
     call, domain, code, pid
         As given.
-    errno : int or None
-        `code`, where the domain is ``"errno"``.
-    winerror : int or None
-        `code`, where the domain is ``"win32"``; the Win32 error inside, where it is ``"hresult"``.
+    errno, winerror : int or None
+        ``code``, where the domain is ``"errno"`` or ``"win32"``; `winerror` is the Win32 error inside,
+        where it is ``"hresult"``.
     """
 
     def __init__(
@@ -52,10 +51,10 @@ class SnapError(OSError):
         self.pid = pid
         # OSError would choose a class of its own by the number if it were given it as an argument.
         if domain == "errno" and code:
-            self.errno = code
+            self.errno: int | None = code
         # An HRESULT of the Win32 facility has the Win32 error in it.
         inside = code & 0xFFFF if domain == "hresult" and code >> 16 == 0x8007 else 0
-        self.winerror = (code if domain == "win32" else inside) or None
+        self.winerror: int | None = (code if domain == "win32" else inside) or None
 
     def __str__(self) -> str:
         return self.message

@@ -346,7 +346,7 @@ class Scan:
         Returns
         -------
         int
-            How many rows there were; what was wrong with files is in :attr:`diagnostics`.
+            How many rows there were; what was wrong with files is in ``diagnostics``.
 
         Raises
         ------
@@ -411,7 +411,7 @@ def scan(
     workers : int, optional
         Threads that read; by default as many as there are processors, and 8 at the most.
     on_error : str
-        ``"record"``: a file that cannot be read is a row of :attr:`Scan.diagnostics`. ``"raise"``: it
+        ``"record"``: a file that cannot be read is a row of ``Scan.diagnostics``. ``"raise"``: it
         ends the scan with the exception of :func:`open`.
     host : callable, optional
         Gives the column ``host`` from a path, since a dump file does not name its machine. By default

@@ -24,7 +24,7 @@ from snapcore.dtypes import (
 from snapcore.errors import SnapError
 from snapcore.flags import CaptureFlags
 from snapcore.logs import Teller, logger_of
-from snapcore.table import Table
+from snapcore.tables import AuxiliaryPageTable, HandleTable, ModuleTable, RegionTable, ThreadTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,27 +162,35 @@ class ProcessView(Protocol):
 
     def process(self) -> Process:
         """Facts of the process."""
+        ...
 
-    def threads(self) -> Table:
+    def threads(self) -> ThreadTable:
         """Threads, one row each."""
+        ...
 
-    def handles(self) -> Table:
+    def handles(self) -> HandleTable:
         """Handles (descriptors), one row each."""
+        ...
 
-    def regions(self) -> Table:
+    def regions(self) -> RegionTable:
         """Memory regions, one row each, ascending by address."""
+        ...
 
-    def modules(self) -> Table:
+    def modules(self) -> ModuleTable:
         """Loaded modules, one row each, the main executable first."""
+        ...
 
     def contexts(self) -> NDArray[np.void]:
         """Registers, one record a thread."""
+        ...
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the process's memory."""
+        ...
 
     def read_into(self, address: int, buffer: Any) -> int:
         """Bytes of the process's memory, into a buffer."""
+        ...
 
     def close(self) -> None:
         """Free what the view holds."""
@@ -212,7 +220,7 @@ class Snapshot:
         self._owner = os.getpid()
         self._closed = False
         self.pid: int = native.pid
-        self.flags = CaptureFlags(native.flags)
+        self.flags: CaptureFlags = CaptureFlags(native.flags)
         self.captured_at_ns: int = native.captured_at_ns
         self._teller = Teller("capture", f"process {self.pid}", self.pid)
         self._tell()
@@ -245,7 +253,7 @@ class Snapshot:
         """
         return process_from(self._native.process())
 
-    def threads(self) -> Table:
+    def threads(self) -> ThreadTable:
         """Threads, one row each, ascending by id.
 
         Returns
@@ -263,9 +271,9 @@ class Snapshot:
         Windows: ``PSS_THREAD_ENTRY``. Linux: registers from the stop, the rest from
         ``/proc/PID/task`` right after it; a thread that has ended since has only its registers.
         """
-        return Table("threads", self._native.threads())
+        return ThreadTable("threads", self._native.threads())
 
-    def handles(self) -> Table:
+    def handles(self) -> HandleTable:
         """Handles, one row each, ascending by value. On Linux these are file descriptors.
 
         Returns
@@ -283,9 +291,9 @@ class Snapshot:
         Windows: ``PSS_HANDLE_ENTRY``. Linux: ``/proc/PID/fd``, numbers and names in the stop where
         there are no more than 256 (else the diagnostic ``handles_not_atomic``), details after it.
         """
-        return Table("handles", self._native.handles())
+        return HandleTable("handles", self._native.handles())
 
-    def regions(self) -> Table:
+    def regions(self) -> RegionTable:
         """Memory regions, one row each, ascending by address.
 
         Returns
@@ -302,9 +310,9 @@ class Snapshot:
         -----
         Windows: ``PSS_VA_SPACE_ENTRY``. Linux: ``/proc/PID/smaps`` of the clone.
         """
-        return Table("regions", self._native.regions())
+        return RegionTable("regions", self._native.regions())
 
-    def modules(self) -> Table:
+    def modules(self) -> ModuleTable:
         """Loaded modules, one row each, the main executable first.
 
         Returns
@@ -322,7 +330,7 @@ class Snapshot:
         Windows: the loader's lists. Linux: ELF images in the address space; build ids come from
         memory, so a deleted or replaced file does not matter.
         """
-        table = Table("modules", self._native.modules())
+        table = ModuleTable("modules", self._native.modules())
         self._tell()
         return table
 
@@ -473,7 +481,7 @@ class Snapshot:
         """
         return dict(self._native.performance())
 
-    def auxiliary_pages(self) -> Table:
+    def auxiliary_pages(self) -> AuxiliaryPageTable:
         """Pages that the system keeps about the process, which only Windows captures.
 
         Returns
@@ -491,7 +499,7 @@ class Snapshot:
         -----
         Windows: ``PSS_AUXILIARY_PAGE_ENTRY``.
         """
-        return Table("auxiliary_pages", self._native.auxiliary_pages())
+        return AuxiliaryPageTable("auxiliary_pages", self._native.auxiliary_pages())
 
     def handle_trace(self) -> bytes:
         """The handle trace, which only Windows captures.

@@ -7,7 +7,10 @@ import io
 import os
 import socket
 import sys
-from typing import Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = ["BinaryWriter", "descriptor_of", "is_writer", "write_all"]
 
@@ -19,7 +22,7 @@ class BinaryWriter(Protocol):
         """Write bytes; what it returns, if anything, is how many were taken."""
 
 
-def is_writer(target: object) -> TypeGuard[BinaryWriter]:
+def is_writer(target: object) -> TypeIs[BinaryWriter]:
     """Whether a target of a dump is a file object.
 
     Parameters

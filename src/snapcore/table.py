@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from snapcore.native import _core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Self
 
     from numpy.typing import NDArray
     from typing_extensions import CapsuleType
@@ -81,7 +82,7 @@ class StringColumn:
     def __init__(
         self, codes: NDArray[np.int32], categories: Sequence[bytes] | _core.Strings
     ) -> None:
-        self.codes = codes
+        self.codes: NDArray[np.int32] = codes
         self._raw = categories
         self._categories: tuple[str, ...] | None = None
 
@@ -125,7 +126,7 @@ class StringColumn:
         equal = self.__eq__(other)
         return NotImplemented if equal is NotImplemented else ~equal
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def isin(self, values: Sequence[str]) -> NDArray[np.bool_]:
         """Whether each row is one of `values`.
@@ -215,8 +216,8 @@ class Table:
         source: Sequence[tuple[str, NDArray[Any], Any]] | _core.Columns,
         diagnostics: Sequence[Any] = (),
     ) -> None:
-        self.name = name
-        self.diagnostics = tuple(diagnostics)
+        self.name: str = name
+        self.diagnostics: tuple[Any, ...] = tuple(diagnostics)
         self._columns: dict[str, NDArray[Any] | StringColumn] = {}
         self._valid: dict[str, NDArray[np.bool_] | None] = {}
         self._arrow: _core.ArrowTable | None = None
@@ -256,7 +257,7 @@ class Table:
     def __contains__(self, column: object) -> bool:
         return column in self._names
 
-    def __getitem__(self, column: str) -> Any:
+    def __getitem__(self, column: str, /) -> Any:
         found = self._columns.get(column)
         if found is not None:
             return found
@@ -311,7 +312,7 @@ class Table:
                 out[name] = values[index].item() if mask is None or mask[index] else None
         return out
 
-    def take(self, rows: Sequence[int] | Sequence[bool] | NDArray[Any]) -> Table:
+    def take(self, rows: Sequence[int] | Sequence[bool] | NDArray[Any]) -> Self:
         """Some of the rows.
 
         Parameters
@@ -343,7 +344,7 @@ class Table:
             values.flags.writeable = False
             if isinstance(extra, np.ndarray):
                 extra.flags.writeable = False
-        return Table(self.name, columns, self.diagnostics)
+        return type(self)(self.name, columns, self.diagnostics)
 
     def to_records(self) -> NDArray[Any]:
         """All columns as one structured array.
@@ -467,4 +468,4 @@ class Table:
             else:
                 mask = self._valid[name]
                 columns.append((name, np.array(values), None if mask is None else np.array(mask)))
-        return (Table, (self.name, columns, self.diagnostics))
+        return (type(self), (self.name, columns, self.diagnostics))

@@ -52,7 +52,7 @@ class Base:
         self.native = native
         self.dumps = 0
         self._opened = _core.DumpFile(os.fsencode(file.path), strict=False)
-        self.made = self._make()
+        self.made: _core.BaseDump = self._make()
 
     def _make(self) -> _core.BaseDump:
         name = os.fsencode(Path(self.file.path).name)

@@ -112,7 +112,7 @@ class Watch:
     ) -> None:
         self.pid = pid
         self.folder = folder
-        self.skipped = 0
+        self.skipped: int = 0
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self._every = every
         self._keep = keep

@@ -100,7 +100,7 @@ def _write_json_table(
         write("\n")
         write_lines(f"{row}," for row in rows[:-1])
         write(rows[-1] + "\n")
-    write(f'], "diagnostics": {json.dumps(list(map(asdict, diagnostics)))}}}\n')
+    write(f'], "diagnostics": {json.dumps([asdict(d) for d in diagnostics])}}}\n')
 
 
 def _write_csv(frame: Frame) -> None:
