@@ -38,8 +38,9 @@ ADVICE = "reads dump files"
          "system_handles", "leaks", "watch"],
 )  # fmt: skip
 def test_what_needs_a_process_is_unsupported(ask, tmp_path):
-    with pytest.raises(snapcore.Unsupported, match=ADVICE):
+    with pytest.raises(snapcore.Unsupported, match=ADVICE) as raised:
         ask(tmp_path)
+    assert str(raised.value) == str(raised.value).strip()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
