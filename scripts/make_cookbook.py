@@ -176,9 +176,7 @@ def memory_growth(kitchen: Kitchen) -> None:
         kitchen.run(f"snapcore dump {pid} -o after.dmp --heap -q")
     kitchen.show(
         "memory-diff",
-        kitchen.run(
-            "snapcore diff before.dmp after.dmp --table regions --columns change,base,size,type --limit 4"
-        ),
+        kitchen.run("snapcore diff before.dmp after.dmp --table regions --by type"),
     )
     kitchen.run("snapcore report after.dmp --since before.dmp -o memory.html")
     kitchen.show(
