@@ -28,7 +28,7 @@ std::string describe(ErrorDomain domain,
         }
         if (!meaning.empty()) text += (text.empty() ? "" : ": ") + meaning;
     }
-    if (pid != 0) text += " (pid " + std::to_string(pid) + ")";
+    if (pid != 0) text += (text.empty() ? "(pid " : " (pid ") + std::to_string(pid) + ")";
     if (!detail.empty()) {
         text += text.empty() ? "" : ": ";
         text += detail;

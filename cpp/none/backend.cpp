@@ -11,8 +11,7 @@ namespace {
 [[noreturn]] void refuse(std::uint32_t pid = 0) {
     throw Error::unsupported("",
                              "this build of snapcore reads dump files and looks at no process: "
-                             "processes are captured on "
-                             "Linux and on Windows; capture there, and open the file here",
+                             "capture on Linux or on Windows, and open the file here",
                              pid);
 }
 

@@ -95,6 +95,7 @@ TEST_CASE("error: the kind follows the number") {
     CHECK(Error::from_errno(ENOMEM, "f").kind() == ErrorKind::kOther);
     const Error error = Error::from_errno(EPERM, "ptrace", "do this", 7);
     CHECK(std::string(error.what()) == "ptrace: Operation not permitted (pid 7): do this");
+    CHECK(std::string(Error::unsupported("", "do that", 7).what()) == "(pid 7): do that");
 }
 
 TEST_CASE("file: appears whole, owner-only whatever the umask, or not at all") {

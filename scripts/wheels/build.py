@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build wheels for every platform that can be had here, check what is in them, install and use them.
 
-Usage: python scripts/wheels/build.py [--short] [--only NAME]... [--record]
+Usage: python scripts/wheels/build.py [--short] [--only NAME]... [--python TAG]... [--record]
     --short    one wheel for this Python: built, checked, installed in a fresh environment, used, removed
     --only     a step or a platform: manylinux-x86_64, ..., windows-amd64, sdist; --list names them
     --record   write what was done into docs/platforms.json and docs/platforms.md
@@ -78,10 +78,10 @@ def compile_all(platform: Platform, wanted: list[Python], backend: str = "") -> 
         "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_SYSTEM_NAME={platform.system}", f"-DCMAKE_SYSTEM_PROCESSOR={platform.processor}",
         *(f"-DCMAKE_{variable}={path}" for variable, path in tools.items()),
-        # It is not known whether the linker leaves a place for it; there is no RPATH to change.
+        # There is none to set, and CMake would want a tool for it.
         "-DCMAKE_SKIP_RPATH=ON",
         *(f"-DCMAKE_{kind}_LINKER_FLAGS={no_symbols}" for kind in ("EXE", "MODULE")),
-        f"-DPython_EXECUTABLE={sys.executable}", "-DSNAPCORE_WERROR=ON",
+        f"-DPython_EXECUTABLE={sys.executable}", *zig.settings(platform),
         f"-DSNAPCORE_BACKEND={backend or platform.backend}",
         f"-DSNAPCORE_PYTHONS={';'.join(str(folder_of(python, platform)) for python in wanted)}",
     )  # fmt: skip
@@ -199,10 +199,11 @@ def names() -> list[str]:
     return [*PLATFORMS, "windows-amd64", "reader-only", "sdist"]
 
 
-def everything(wanted: list[str]) -> list[dict[str, Any]]:
+def everything(wanted: list[str], tags: list[str]) -> list[dict[str, Any]]:
     """The long form; rows of the results."""
-    debian = roots.newer_debian()
-    found = pythons([debian] if debian else [])
+    newer = not tags or {"cp314", "cp315"} & set(tags)
+    found = pythons([roots.newer_debian()] if newer else [])
+    found = {tag: python for tag, python in found.items() if not tags or tag in tags}
     rows: list[dict[str, Any]] = []
     for name in wanted:
         if name == "sdist":
@@ -227,10 +228,10 @@ def everything(wanted: list[str]) -> list[dict[str, Any]]:
 
 
 def record(rows: list[dict[str, Any]]) -> None:
-    """Renew the results, those of other steps left as they are, and the page."""
+    """Renew the results, those of other steps and Pythons left as they are, and the page."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    done = {row["platform"] for row in rows}
-    kept = [row for row in known if row["platform"] not in done]
+    done = {(row["platform"], row["tag"]) for row in rows}
+    kept = [row for row in known if (row["platform"], row["tag"]) not in done]
     order = {name: number for number, name in enumerate(names())}
     rows = sorted([*kept, *rows], key=lambda row: (order[row["platform"]], row["tag"]))
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
@@ -243,6 +244,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="one wheel, from start to end")
     parser.add_argument("--only", action="append", choices=names(), help="this step alone")
+    parser.add_argument("--python", action="append", metavar="cp311", help="this Python alone")
     parser.add_argument("--record", action="store_true", help="renew docs/platforms.*")
     parser.add_argument("--list", action="store_true", help="the steps")
     options = parser.parse_args()
@@ -254,7 +256,7 @@ def main() -> int:
     if options.short:
         short()
         return 0
-    rows = everything(options.only or names())
+    rows = everything(options.only or names(), options.python or [])
     if options.record:
         record(rows)
     return 0

@@ -24,6 +24,7 @@ def tools(platform: Platform, folder: Path) -> dict[str, Path]:
         "CXX_COMPILER": ("c++", target),
         "AR": ("ar", ""),
         "RANLIB": ("ranlib", ""),
+        "RC_COMPILER": ("rc", ""),
     }
     out = {}
     for variable, (word, arguments) in words.items():
@@ -35,6 +36,18 @@ def tools(platform: Platform, folder: Path) -> dict[str, Path]:
         path.chmod(0o755)
         out[variable] = path
     return out
+
+
+def settings(platform: Platform) -> list[str]:
+    """What else CMake wants to know of a target."""
+    if platform.system != "Darwin":
+        return []
+    # Apple's tools, of which none is used.
+    return [
+        "-DCMAKE_OSX_SYSROOT=",
+        "-DCMAKE_OSX_DEPLOYMENT_TARGET=",
+        "-DCMAKE_INSTALL_NAME_TOOL=true",
+    ]
 
 
 def import_library(names: list[str], dll: str, library: Path, machine: str) -> None:
