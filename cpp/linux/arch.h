@@ -21,7 +21,7 @@
 namespace snapcore::linux_os {
 
 #if defined(__x86_64__)
-using UserRegisters = ::user_regs_struct;              // NT_PRSTATUS
+using UserRegisters = ::user_regs_struct;             // NT_PRSTATUS
 using DebugRegisters = std::array<std::uint64_t, 8>;  // DR0-3, 6, 7
 #elif defined(__aarch64__)
 // Where a thread stands to the system call that is told with it.
@@ -30,8 +30,8 @@ enum class CallStage : std::uint64_t {
     kNext,  // the kernel took it back and makes it again, or it was not made yet
     kMade,  // it returns
 };
-// NT_PRSTATUS, then what the kernel keeps elsewhere, or does not tell at a stop and is inferred from
-// the code around the program counter.
+// NT_PRSTATUS, then what the kernel keeps elsewhere, or does not tell at a stop and is inferred
+// from the code around the program counter.
 struct UserRegisters : ::user_regs_struct {
     std::uint64_t thread_pointer;
     std::uint64_t call;            // ~0 for none
@@ -119,8 +119,9 @@ UserRegisters with_call(const UserRegisters& base,
                         const std::array<std::uint64_t, 6>& arguments);
 // How a thread of the target enters the call that with_call() made. AArch64's kernel makes an
 // interrupted call again with the first argument of the thread's latest entry into it, so the entry
-// must have that of the call that was interrupted. It is the entry of a harmless call, which becomes
-// the one that is meant while it is stopped there (`at_entry`). nullopt: it is entered as it is.
+// must have that of the call that was interrupted. It is the entry of a harmless call, which
+// becomes the one that is meant while it is stopped there (`at_entry`). nullopt: it is entered as
+// it is.
 struct DisguisedCall {
     UserRegisters outside, at_entry;
 };

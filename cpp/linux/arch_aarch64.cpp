@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is unlike x86-64, by the kernel's arch/arm64: at a stop an interrupted call is taken back
-// already (the program counter is on its svc again, the first argument back in x0) and its number is
-// forgotten, so a thread is known to be in a call only by the code around its program counter. If it
-// goes on from there, the kernel remembers why; once it was sent elsewhere, it must be interrupted in
-// the same way again (interrupted_again()). And a system call takes the upper parts of SVE registers
-// away.
+// already (the program counter is on its svc again, the first argument back in x0) and its number
+// is forgotten, so a thread is known to be in a call only by the code around its program counter.
+// If it goes on from there, the kernel remembers why; once it was sent elsewhere, it must be
+// interrupted in the same way again (interrupted_again()). And a system call takes the upper parts
+// of SVE registers away.
 #include <asm/ptrace.h>
 #include <elf.h>
 #include <fcntl.h>
@@ -77,8 +77,8 @@ constexpr std::size_t status_at(std::size_t length) {
 }
 }  // namespace sve
 
-// Offsets in the kernel's struct rt_sigframe, which begins with a siginfo that rt_sigreturn does not
-// read.
+// Offsets in the kernel's struct rt_sigframe, which begins with a siginfo that rt_sigreturn does
+// not read.
 namespace frame {
 constexpr std::size_t kStackFlags = 128 + 24;
 constexpr std::size_t kSignalMask = 128 + 40;
@@ -143,8 +143,8 @@ std::vector<std::byte> fpsimd_of(std::span<const std::byte> state) {
 }
 
 // The first argument with which the thread entered the kernel for a call whose result is in x0
-// already. It is told with a call's number alone, which is forgotten at a stop and put there for the
-// moment.
+// already. It is told with a call's number alone, which is forgotten at a stop and put there for
+// the moment.
 std::optional<std::uint64_t> entered_with(pid_t tid, std::uint64_t number) {
     write_call(tid, static_cast<std::int32_t>(number));
     const std::string text =
@@ -255,8 +255,8 @@ void put_frame(std::vector<std::byte>& bytes,
 }
 static_assert(offsetof(::user_regs_struct, pstate) == 33 * sizeof(std::uint64_t));
 
-// The records of a frame: FPSIMD first, then SVE where it is in use. What does not fit into the room
-// that every frame has lies behind it, announced by a record of its own.
+// The records of a frame: FPSIMD first, then SVE where it is in use. What does not fit into the
+// room that every frame has lies behind it, announced by a record of its own.
 std::vector<std::byte> frame_records(std::span<const std::byte> state,
                                      std::span<const std::byte> fpsimd,
                                      std::uint64_t address) {
@@ -290,9 +290,8 @@ std::vector<std::byte> frame_records(std::span<const std::byte> state,
     put(out, at, frame::kSve);
     put(out, at + 4, static_cast<std::uint32_t>(size));
     put(out, at + 8, static_cast<std::uint16_t>(length));
-    std::memcpy(out.data() + at + sve::kRegisters,
-                state.data() + sve::kRegisters,
-                sve::size(length));
+    std::memcpy(
+        out.data() + at + sve::kRegisters, state.data() + sve::kRegisters, sve::size(length));
     end();
     return out;
 }
@@ -314,8 +313,8 @@ const bool kVdsoComesHome = true;
 const bool kThreadLocalsAbove = true;
 const bool kCallsLoseExtendedState = true;
 
-// The C library keeps its block right below the thread pointer, and in it the list of robust mutexes
-// that the kernel knows.
+// The C library keeps its block right below the thread pointer, and in it the list of robust
+// mutexes that the kernel knows.
 bool is_control_block(pid_t tid, std::uint64_t address) {
     constexpr std::uint64_t kLargestBlock = 8192;
     std::uint64_t head = 0;
@@ -348,8 +347,8 @@ void add_hidden_registers(pid_t tid, UserRegisters& r) {
     r.call = r.regs[kNumber];
     if (!interrupted_call(r).known) return;
     const auto argument = entered_with(tid, r.call);
-    // A signal handler may have returned there, with the EINTR of a call that it did interrupt; then
-    // the latest entry was that of rt_sigreturn.
+    // A signal handler may have returned there, with the EINTR of a call that it did interrupt;
+    // then the latest entry was that of rt_sigreturn.
     const bool is_poll = r.call == SYS_epoll_pwait || r.call == kEpollPwait2;
     if (!argument || (is_poll && !is_epoll(tid, *argument))) {
         r.stage = CallStage::kNone;
@@ -509,7 +508,8 @@ UserRegisters with_call(const UserRegisters& base,
 std::optional<DisguisedCall> disguised_call(const UserRegisters& found, const UserRegisters& call) {
     DisguisedCall out{call, call};
     out.outside.regs[0] = found.regs[0];
-    out.outside.regs[kNumber] = kHarmlessCall;
+    // Inside as well: should the kernel take the call back, it enters as it did before.
+    out.outside.regs[kNumber] = out.at_entry.regs[kNumber] = kHarmlessCall;
     out.at_entry.pc += kInstructionSize;
     return out;
 }
@@ -535,9 +535,9 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
     const std::size_t parent_size =
         frame::kRecords + frame_records(registers.extended, fpsimd, 0).size();
 
-    // The parent's frame lies lowest: a signal handler that starts on it cannot overwrite the other.
-    const std::uint64_t child =
-        align_down(stack - kUnused - (frame::kRecords + idle.size()), 16);
+    // The parent's frame lies lowest: a signal handler that starts on it cannot overwrite the
+    // other.
+    const std::uint64_t child = align_down(stack - kUnused - (frame::kRecords + idle.size()), 16);
     const std::uint64_t parent = align_down(child - parent_size, 16);
 
     HomeFrame home;
@@ -565,7 +565,8 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
 // With a guarded control stack (FEAT_GCS) the return would be a fault.
 bool may_come_home(pid_t tid) {
     std::array<std::uint64_t, 3> state{};  // features, features locked, the stack's pointer
-    return read_set(tid, note::kGuardedStack, state.data(), sizeof state) == 0 || (state[0] & 1) == 0;
+    return read_set(tid, note::kGuardedStack, state.data(), sizeof state) == 0 ||
+           (state[0] & 1) == 0;
 }
 
 void lead_home(UserRegisters& registers, const HomeFrame& frame, std::uint64_t return_gadget) {

@@ -357,7 +357,8 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t call_gadget,
                                           std::uint64_t return_gadget) {
     constexpr std::uint64_t kRedZone = 128;
-    if (registers.extended.size() < xsave::kYmmHigh || registers.extended.size() > xsave::kLargestImage)
+    if (registers.extended.size() < xsave::kYmmHigh ||
+        registers.extended.size() > xsave::kLargestImage)
         return std::nullopt;
     const std::size_t state_size = frame_image_size(registers.extended);
     const UserRegisters& r = registers.general;
@@ -490,8 +491,9 @@ void append_context(ContextTable& table,
             extension.xstate_features = get<std::uint64_t>(registers->extended, xsave::kFeatures);
         }
         if (registers->extended.size() >= xsave::kYmmHigh + xsave::kYmmHighSize) {
-            std::memcpy(
-                extension.ymm_high, registers->extended.data() + xsave::kYmmHigh, xsave::kYmmHighSize);
+            std::memcpy(extension.ymm_high,
+                        registers->extended.data() + xsave::kYmmHigh,
+                        xsave::kYmmHighSize);
         }
     }
     store(kContextFlags, held);

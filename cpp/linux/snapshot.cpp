@@ -203,8 +203,7 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
     contexts->architecture = kArchitecture;
     if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) {
         for (const ThreadSample& thread : record.threads) {
-            contexts->xsave_stride =
-                std::max(contexts->xsave_stride, xsave_size(thread.registers));
+            contexts->xsave_stride = std::max(contexts->xsave_stride, xsave_size(thread.registers));
         }
     }
     // Without a clone the target's own: a thread that runs on keeps its stack.

@@ -170,8 +170,7 @@ unsigned long Tracee::event_message() const {
 bool Tracee::at_call_entry() const {
     // struct ptrace_syscall_info: the first byte is the kind of stop.
     std::array<std::uint8_t, 88> info{};
-    must(ptrace_call(kGetSyscallInfo, tid_, info.size(), info.data()),
-         "PTRACE_GET_SYSCALL_INFO");
+    must(ptrace_call(kGetSyscallInfo, tid_, info.size(), info.data()), "PTRACE_GET_SYSCALL_INFO");
     return info[0] == 1 || info[0] == 3;  // entry, seccomp
 }
 

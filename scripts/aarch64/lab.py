@@ -22,7 +22,6 @@ import re
 import shlex
 import shutil
 import stat
-import struct
 import subprocess
 import sys
 import tarfile
@@ -47,7 +46,14 @@ RECIPE = 1  # another number makes everything anew
 TAG = "cp311-cp311-linux_aarch64"
 KERNEL = "linux-image-cloud-arm64"
 # What the kernel needs before it sees a disk, in this order.
-MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+MODULES = (
+    "virtio",
+    "virtio_ring",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+)
 MINUTES = float(os.environ.get("SNAPCORE_AARCH64_MINUTES") or 60)
 # Tests of every part of the backend that run as they are; the rest wants tools, users or time that the machine has not.
 SMOKE = (
@@ -118,7 +124,9 @@ def download_packages(folder: Path) -> None:
     (cache / "archives" / "partial").mkdir(parents=True)
     sources = folder / "apt" / "sources.list"
     # The mirrors that this machine uses already.
-    text = output("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages")
+    text = output(
+        "apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"
+    )
     mirror = next(line.split()[0] for line in text.splitlines() if line.endswith(f" {SUITE}"))
     sources.write_text(f"deb {mirror} {SUITE} main\n")
     options = [
@@ -261,7 +269,11 @@ def machine(root: Path, work: str, tree: Path, *, cpu: str, results: Path, persi
         with back.open("wb") as file:
             file.truncate(1 << 30)
         drives = []
-        for letter, image, private in (("a", root, not persistent), ("b", copy, False), ("c", back, False)):
+        for letter, image, private in (
+            ("a", root, not persistent),
+            ("b", copy, False),
+            ("c", back, False),
+        ):
             drives += [
                 "-drive", f"file={image},if=none,id={letter},format=raw,cache=unsafe,snapshot={'on' if private else 'off'}",
                 "-device", f"virtio-blk-pci,drive={letter}",
@@ -276,11 +288,14 @@ def machine(root: Path, work: str, tree: Path, *, cpu: str, results: Path, persi
         status = 1
         started = time.monotonic()
         ended = re.compile(rb"== ended with (\d+)")
-        with subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        ) as process, subprocess.Popen(
-            ["sh", "-c", f"sleep {MINUTES * 60}; kill {process.pid}"], start_new_session=True
-        ) as watchdog:
+        with (
+            subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            ) as process,
+            subprocess.Popen(
+                ["sh", "-c", f"sleep {MINUTES * 60}; kill {process.pid}"], start_new_session=True
+            ) as watchdog,
+        ):
             assert process.stdout is not None
             for line in process.stdout:
                 sys.stdout.buffer.write(line)
@@ -317,7 +332,12 @@ def root_disk() -> Path:
         tree.mkdir()
         BUILD.mkdir(parents=True, exist_ok=True)
         work = "/debootstrap/debootstrap --second-stage && rm -rf /var/cache/apt/archives/*.deb"
-        if machine(image, work, tree, cpu="cortex-a72", results=folder / "results", persistent=True) != 0:
+        if (
+            machine(
+                image, work, tree, cpu="cortex-a72", results=folder / "results", persistent=True
+            )
+            != 0
+        ):
             sys.exit("the second stage of debootstrap failed")
         shutil.rmtree(tree)
 
@@ -330,7 +350,9 @@ def root_disk() -> Path:
 def compile_all() -> Path:
     """Cross-compile with warnings as errors; returns the folder of the build."""
     folder = BUILD / "cmake"
-    pybind = output(sys.executable, "-c", "import pybind11; print(pybind11.get_cmake_dir())").strip()
+    pybind = output(
+        sys.executable, "-c", "import pybind11; print(pybind11.get_cmake_dir())"
+    ).strip()
     run(
         "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
         # Emulation takes the time that optimisation would save, and the compiler more than that.
@@ -374,7 +396,9 @@ def copied_tree() -> Path:
     wheel = build()
     tree = BUILD / "tree"
     shutil.rmtree(tree, ignore_errors=True)
-    for name in output("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z").split("\0"):
+    for name in output("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z").split(
+        "\0"
+    ):
         source = ROOT / name
         if name.startswith(("docs/", "third_party/")) or not source.is_file():
             continue
@@ -409,7 +433,7 @@ def in_machine(command: str, cpu: str) -> int:
 def test(cpu: str, arguments: list[str]) -> int:
     """Run the tests in the machine, and those of the dumps that it left here."""
     chosen = shlex.join(arguments) if arguments else " ".join(SMOKE)
-    parts = [f'python3 -B -m pytest -p no:cacheprovider {chosen} || worst=1']
+    parts = [f"python3 -B -m pytest -p no:cacheprovider {chosen} || worst=1"]
     if not arguments:
         parts = [
             'for test in build/tests/cpp/*_test; do echo "== $test"; "$test" || worst=1; done',

@@ -18,7 +18,9 @@ from symbolic.minidump import ProcessState
 import snapcore
 
 FOLDER = Path(os.environ["SNAPCORE_AARCH64_FILES"])
-EVERY_DUMP = [f"{placement}-{preset}.dmp" for placement in ("helper", "thread") for preset in PRESETS]
+EVERY_DUMP = [
+    f"{placement}-{preset}.dmp" for placement in ("helper", "thread") for preset in PRESETS
+]
 GENERAL = dict(zip(("x19", "x20", "x21", "x22", "x23"), (1, 0xC, 0xD, 0xE, 0xF), strict=True))
 
 

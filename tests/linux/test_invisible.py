@@ -57,7 +57,11 @@ def test_a_lone_thread_sleeps_as_long_as_it_wanted_to(placement):
     seconds = 2 * SLOWER
     with subprocess.Popen(["sleep", str(seconds)]) as process:
         started = time.monotonic()
-        wait_until(lambda: process.poll() is None and "sleep" in Path(f"/proc/{process.pid}/wchan").read_text())
+        wait_until(
+            lambda: (
+                process.poll() is None and "sleep" in Path(f"/proc/{process.pid}/wchan").read_text()
+            )
+        )
         snapshots = 0
         while time.monotonic() - started < seconds / 2:
             with snapcore.capture(process.pid):

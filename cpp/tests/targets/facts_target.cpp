@@ -28,7 +28,8 @@ const char constant_sentinel[64] = "snapcore: constant sentinel";
 std::atomic<int> parked_tid{0}, stack_tid{0};
 std::atomic<char*> stack_address{nullptr};
 
-alignas(64) std::array<std::array<std::uint64_t, 4>, 8> vectors;  // into ymm8-15, or their halves into v8-15
+alignas(64) std::array<std::array<std::uint64_t, 4>,
+                       8> vectors;  // into ymm8-15, or their halves into v8-15
 #if defined(__x86_64__)
 constexpr std::uint32_t kFloatControl = 0x1f80 | 0x2000;  // MXCSR: round down
 #else
