@@ -3,13 +3,14 @@
 
 Usage: python scripts/aarch64/lab.py COMMAND
     setup                                     the machine's root (debootstrap), its kernel, the packages of the tests; once
-    compile                                   compile everything, with warnings as errors
+    check                                     compile the core and the target programs, with warnings as errors; nothing is downloaded
+    compile                                   the same with the Python module and the C++ tests
     build                                     the same, and the wheel in dist/aarch64/
     test [--cpu NAME] [ARGUMENTS OF PYTEST]   build; C++ tests and the smoke set in the machine; then here, the dumps that it left
     run [--cpu NAME] COMMAND                  build; a shell command in the machine, in a copy of the tree
 
 --cpu is one of QEMU's: max (the default; it has SVE and pointer authentication), cortex-a72 (neither), ...
-setup needs root, and Debian's debootstrap, qemu-system-arm and g++-aarch64-linux-gnu (compile: the last alone). What is downloaded is
+setup needs root, and Debian's debootstrap, qemu-system-arm and g++-aarch64-linux-gnu (check: the last alone). What is downloaded is
 kept in $SNAPCORE_CACHE (default: ~/.cache/snapcore); everything else lies in build/aarch64/. A machine ends by itself, or after
 $SNAPCORE_AARCH64_MINUTES (default: 60).
 """
@@ -352,21 +353,45 @@ def root_disk() -> Path:
 # --- What is built
 
 
+def configure(folder: Path, *options: str) -> None:
+    """Ask CMake for a cross build with warnings as errors."""
+    run(
+        "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+        f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'linux-aarch64.cmake'}",
+        f"-DPython_EXECUTABLE={sys.executable}", "-DSNAPCORE_TESTS=ON", "-DSNAPCORE_WERROR=ON", *options,
+    )  # fmt: skip
+
+
+def check() -> None:
+    """Compile what is different on this processor, and what it is linked with."""
+    folder = BUILD / "check"
+    configure(folder, "-DSNAPCORE_BINDINGS=OFF", "-DCMAKE_CXX_FLAGS_RELEASE=-O0")
+    run(
+        "cmake",
+        "--build",
+        folder,
+        "--target",
+        "snapcore_job",
+        "snapcore-tracer",
+        "cpp/tests/targets/all",
+    )
+
+
 def compile_all() -> Path:
-    """Cross-compile with warnings as errors; returns the folder of the build."""
+    """Cross-compile everything; returns the folder of the build."""
     folder = BUILD / "cmake"
     pybind = output(
         sys.executable, "-c", "import pybind11; print(pybind11.get_cmake_dir())"
     ).strip()
-    run(
-        "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+    configure(
+        folder,
         # Emulation takes the time that optimisation would save, and the compiler more than that.
-        "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG", "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",
-        f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'linux-aarch64.cmake'}",
-        f"-DPython_EXECUTABLE={sys.executable}", f"-DPython_INCLUDE_DIR={python_headers()}",
+        "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
+        "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",
+        f"-DPython_INCLUDE_DIR={python_headers()}",
         f"-DPYTHON_MODULE_EXTENSION=.cpython-{PYTHON.replace('.', '')}-aarch64-linux-gnu.so",
-        f"-Dpybind11_DIR={pybind}", "-DSNAPCORE_TESTS=ON", "-DSNAPCORE_WERROR=ON",
-    )  # fmt: skip
+        f"-Dpybind11_DIR={pybind}",
+    )
     run("cmake", "--build", folder)
     return folder
 
@@ -460,7 +485,7 @@ def test(cpu: str, arguments: list[str]) -> int:
 
 def main() -> int:
     """Run it."""
-    commands = ("setup", "compile", "build", "test", "run")
+    commands = ("setup", "check", "compile", "build", "test", "run")
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     command, arguments = sys.argv[1], sys.argv[2:]
@@ -471,6 +496,8 @@ def main() -> int:
     if command == "setup":
         wheels()
         root_disk()
+    elif command == "check":
+        check()
     elif command == "compile":
         compile_all()
     elif command == "build":
