@@ -286,10 +286,9 @@ void reap_clone(std::uint32_t pid,
                 } catch (const Error& error) {
                     // Perhaps another thread can, or this one later: it ended, or called execve, or
                     // somebody else traces the target at the moment, perhaps another snapshot.
-                    if (error.kind() == ErrorKind::kUnsupported ||
-                        error.kind() == ErrorKind::kTimedOut) {
-                        if (monotonic_ns() < patience_ns) continue;
-                    }
+                    const bool may_pass = error.kind() == ErrorKind::kUnsupported ||
+                                          error.kind() == ErrorKind::kTimedOut;
+                    if (may_pass && monotonic_ns() < patience_ns) continue;
                 }
                 break;
             }
