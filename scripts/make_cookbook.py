@@ -19,6 +19,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import string
 import subprocess
 import sys
@@ -66,19 +67,24 @@ class Kitchen:
 
     def run(self, command: str, *, keep: Callable[[str], str] = str.rstrip) -> str:
         """Run a command; it and what it prints, as in a terminal."""
-        done = subprocess.run(
+        with subprocess.Popen(
             ["bash", "-c", command],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=120,
-            check=False,
-        )
-        text = keep(done.stdout.decode("utf-8", "replace"))
-        if "Traceback (most recent call last)" in text or done.returncode in (2, 126, 127):
-            sys.exit(f"{command}: {done.returncode}\n{text}")
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                text = keep(process.communicate(timeout=120)[0].decode("utf-8", "replace"))
+            finally:
+                # A test that hangs leaves its children.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        if "Traceback (most recent call last)" in text or process.returncode in (2, 126, 127):
+            sys.exit(f"{command}: {process.returncode}\n{text}")
         return f"$ {command}\n{text}".rstrip()
 
     def show(self, name: str, *parts: str, language: str = "") -> None:
