@@ -51,7 +51,7 @@ def dump_and_read() -> dict[str, int]:
             result = snapcore.dump(process.pid, path, "full")
             assert path.stat().st_size == result.file_size > 1_000_000
             with snapcore.open(path) as dump:
-                assert dump.process.pid == process.pid
+                assert dump.process().pid == process.pid
                 assert len(dump.find(marker)) >= 1, "its memory is not in the dump"
                 assert "python" in " ".join(map(str, dump.modules()["path"])).lower()
                 rows = {
