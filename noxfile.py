@@ -54,6 +54,12 @@ def windows(session: nox.Session) -> None:
     session.run("scripts/test", "windows", *session.posargs, external=True)
 
 
+@nox.session(python="3.11")
+def aarch64(session: nox.Session) -> None:
+    """The Linux backend on AArch64, in an emulated machine. As root it installs what it needs."""
+    session.run("scripts/test", "aarch64", *session.posargs, external=True)
+
+
 @nox.session
 def cpp(session: nox.Session) -> None:
     """The C++ tests alone."""

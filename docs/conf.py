@@ -25,6 +25,7 @@ exclude_patterns = [
     *("scripts", "src", "tests", "third_party", "**/__pycache__"),
 ]
 nitpicky = True
+highlight_language = "text"
 
 html_theme = "furo"
 html_title = f"snapcore {release}"

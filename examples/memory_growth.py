@@ -88,8 +88,10 @@ def compare(pid: int, seconds: float) -> int:
     for base, size in list(zip(largest["base"], largest["size"], strict=True))[:3]:
         print(f"  {base:#x}  {size / 2**20:6.1f} MiB")
     print("what is in them most often:")
+    most = max(texts.values(), default=0)
     for text, count in texts.most_common(3):
-        print(f"  {count:6}  {text}")
+        if count * 20 >= most:  # the rest is what any process has
+            print(f"  {count:6}  {text}")
     return more
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np  # noqa: F401  (it starts threads when it is first imported)
 import pytest
-from support import LINUX, VARIANT, WINDOWS, Target
+from support import LINUX, SLOWER, VARIANT, WINDOWS, Target
 
 from snapcore import _core
 
@@ -23,10 +23,23 @@ elif LINUX:
 collect_ignore = ["linux", "windows_files"] if WINDOWS else ["windows", "plain_wine"]
 if not WINDOWS and "SNAPCORE_WINDOWS_FILES" not in os.environ:
     collect_ignore += ["windows_files"]  # run by the Windows lane, which makes them
+if "SNAPCORE_AARCH64_FILES" not in os.environ:
+    collect_ignore += ["aarch64_files"]  # likewise
 if WINDOWS:
     collect_ignore += ["windows", "common", "unit"] if VARIANT == "production" else ["plain_wine"]
 if _core.backend != "none":
     collect_ignore += ["reader_only"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give tests more time where everything is slower."""
+    if SLOWER == 1:
+        return
+    usual = float(config.getini("timeout") or 0)
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        seconds = own.args[0] if own else usual
+        item.add_marker(pytest.mark.timeout(seconds * SLOWER), append=False)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+X86_64 = os.uname().machine == "x86_64"  # or aarch64
 
 # Whoever loses its parent, a tracer whose caller was killed or a clone whose target was, becomes a child of the tests: none can hide.
 _PR_SET_CHILD_SUBREAPER = 36
@@ -120,7 +121,7 @@ class NothingLeft:
 
 def send_numbered(pid: int, tid: int, number: int, value: int) -> None:
     """Queue a signal with a value for one thread: rt_tgsigqueueinfo(2)."""
-    sys_rt_tgsigqueueinfo, si_queue = 297, -1
+    sys_rt_tgsigqueueinfo, si_queue = 297 if X86_64 else 240, -1
     info = (ctypes.c_int * 32)()
     info[0], info[2], info[4], info[6] = number, si_queue, os.getpid(), value
     result = LIBC.syscall(sys_rt_tgsigqueueinfo, pid, tid, number, info)

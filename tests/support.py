@@ -18,6 +18,8 @@ SUFFIX = ".exe" if WINDOWS else ""
 # "stand_in" or "production" under Wine; on a real Windows neither.
 VARIANT = os.environ.get("SNAPCORE_VARIANT", "")
 STAND_IN = VARIANT == "stand_in"
+# How much slower than a machine an emulated one is: times are as many times longer, repetitions as many times fewer.
+SLOWER = float(os.environ.get("SNAPCORE_SLOWER") or 1)
 
 
 def programs() -> Path:
@@ -59,8 +61,13 @@ class Target:
         self.process.communicate()
 
 
+def fewer(times: int) -> int:
+    """So many repetitions, or some, where they are slow."""
+    return max(5, int(times / SLOWER))
+
+
 def wait_until(condition, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)

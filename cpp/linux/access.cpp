@@ -292,7 +292,7 @@ bool proc_is_of_this_namespace() {
 
 int yama_scope() {
     const std::string text = try_read_text(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope");
-    return text.empty() ? -1 : std::atoi(text.c_str());
+    return text.empty() ? -1 : static_cast<int>(std::strtol(text.c_str(), nullptr, 10));
 }
 
 bool has_ptrace_capability() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cpuid.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +11,8 @@
 #include "base/range.h"
 #include "generated/flags.h"
 #include "linux/arch.h"
+#include "linux/ptrace_call.h"
+#include "linux/remote_memory.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -22,6 +26,8 @@ constexpr std::uint64_t kNoCall = ~std::uint64_t{0};
 constexpr std::uint16_t kUserCodeSegment = 0x33;
 constexpr std::uint16_t kUserStackSegment = 0x2b;
 constexpr std::uint64_t kCallInstructionSize = 2;
+constexpr std::size_t kXsaveNote = 0x202;  // NT_X86_XSTATE
+constexpr long kEpollPwait2 = 441;
 
 // Offsets in the kernel's struct rt_sigframe, counted from its first byte, the return address.
 namespace frame {
@@ -155,7 +161,7 @@ Interrupted interrupted_call(const UserRegisters& r) {
     switch (static_cast<std::int64_t>(r.orig_rax)) {
         case SYS_epoll_wait:
         case SYS_epoll_pwait: return {true, static_cast<std::int32_t>(r.r10) >= 0};
-        case 441 /* epoll_pwait2 */: return {true, r.r10 != 0};
+        case kEpollPwait2: return {true, r.r10 != 0};
         case SYS_io_getevents:
         case 333 /* io_pgetevents */: return {true, r.r8 != 0};
         case SYS_semop: return {true, false};
@@ -175,10 +181,85 @@ constexpr std::string_view kRestorers[] = {
 
 const InjectedCalls kInjectedCalls{SYS_clone, 436 /* close_range */, SYS_wait4, SYS_madvise};
 const Architecture kArchitecture = Architecture::kAmd64;
-const unsigned kExtendedStateNote = 0x202;  // NT_X86_XSTATE
 const std::string_view kCallGadget("\x0f\x05\xc3", 3);
 const std::string_view kPlainCall("\x0f\x05", 2);
 const std::span<const std::string_view> kReturnGadgets(kRestorers);
+const std::uint64_t kInstructionAlignment = 1;
+const bool kVdsoComesHome = false;
+const bool kThreadLocalsAbove = false;
+const bool kCallsLoseExtendedState = false;
+
+// The thread control block of the ABI begins with its own address.
+bool is_control_block(pid_t tid, std::uint64_t address) {
+    std::uint64_t self = 0;
+    const auto bytes = std::as_writable_bytes(std::span(&self, 1));
+    return read_remote(tid, address, bytes) == bytes.size() && self == address;
+}
+
+void add_hidden_registers(pid_t, UserRegisters&) {}
+
+std::vector<std::byte> read_extended_state(pid_t tid) {
+    std::array<std::byte, xsave::kLargestImage> buffer;  // AMX included; not initialised on purpose
+    iovec vector{buffer.data(), buffer.size()};
+    if (ptrace_call(PTRACE_GETREGSET, tid, kXsaveNote, &vector) < 0) return {};
+    return {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(vector.iov_len)};
+}
+
+DebugRegisters read_debug_registers(pid_t tid) {
+    DebugRegisters out{};
+    const auto peek = [tid](std::size_t index) {
+        // offsetof with a run-time index is not portable; the registers are consecutive words.
+        const std::size_t offset =
+            offsetof(struct user, u_debugreg) + index * sizeof(unsigned long);
+        errno = 0;
+        const long value = ptrace_call(PTRACE_PEEKUSER, tid, offset, nullptr);
+        return errno == 0 ? static_cast<std::uint64_t>(value) : 0;
+    };
+    // DR7 enables the others; a thread without a breakpoint has nothing in them, and each read is a
+    // system call in the stop.
+    out[7] = peek(7);
+    if (out[7] != 0) {
+        for (const std::size_t index : {0u, 1u, 2u, 3u, 6u}) out[index] = peek(index);
+    }
+    return out;
+}
+
+void forget_call(pid_t) {}
+void change_call(pid_t, std::uint64_t) {}
+bool loses_state_in_a_call(pid_t) {
+    return false;
+}
+void restore_extended_state(pid_t, const std::vector<std::byte>&) {}
+
+int disturbance_of_call(long number, const std::array<std::uint64_t, 6>& arguments) {
+    switch (number) {
+        case SYS_read:
+        case SYS_write:
+        case SYS_accept:
+        case SYS_accept4:
+        case SYS_wait4:
+        case SYS_waitid: return 1;
+        case SYS_pause:
+        case SYS_rt_sigsuspend:
+        case SYS_select:
+        case SYS_pselect6:
+        case SYS_ppoll: return 2;
+        case SYS_futex: return arguments[3] == 0 ? 1 : 10;
+        case SYS_epoll_wait:
+        case SYS_epoll_pwait: return static_cast<int>(arguments[3]) < 0 ? 3 : 500;
+        case kEpollPwait2: return arguments[3] == 0 ? 3 : 500;
+        case SYS_io_getevents: return arguments[4] == 0 ? 3 : 500;
+        case SYS_semtimedop: return arguments[3] == 0 ? 3 : 500;
+        case SYS_rt_sigtimedwait: return arguments[2] == 0 ? 3 : 500;
+        case SYS_recvfrom:
+        case SYS_recvmsg: return 400;  // SO_RCVTIMEO can't be seen
+        case SYS_poll:
+        case SYS_nanosleep:
+        case SYS_clock_nanosleep: return 10;
+        case SYS_restart_syscall: return 20;  // stopped before
+        default: return 50;
+    }
+}
 
 bool is_native(const UserRegisters& registers) {
     return registers.cs == kUserCodeSegment;
@@ -249,8 +330,25 @@ UserRegisters with_call(const UserRegisters& base,
     return r;
 }
 
-void set_stack_pointer(UserRegisters& registers, std::uint64_t value) {
-    registers.rsp = value;
+std::optional<DisguisedCall> disguised_call(const UserRegisters&, const UserRegisters&) {
+    return std::nullopt;
+}
+
+std::optional<Interruption> interrupted_again(const UserRegisters&) {
+    return std::nullopt;
+}
+
+bool may_come_home(pid_t) {
+    return true;
+}
+
+// The frame begins with the return gadget's address.
+void lead_home(UserRegisters& registers, const HomeFrame& frame, std::uint64_t) {
+    registers.rsp = frame.parent_stack;
+}
+
+std::size_t xsave_size(const ThreadRegisters& registers) {
+    return registers.extended.size();
 }
 
 std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
@@ -259,9 +357,10 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
                                           std::uint64_t call_gadget,
                                           std::uint64_t return_gadget) {
     constexpr std::uint64_t kRedZone = 128;
-    if (registers.xsave.size() < xsave::kYmmHigh || registers.xsave.size() > xsave::kLargestImage)
+    if (registers.extended.size() < xsave::kYmmHigh ||
+        registers.extended.size() > xsave::kLargestImage)
         return std::nullopt;
-    const std::size_t state_size = frame_image_size(registers.xsave);
+    const std::size_t state_size = frame_image_size(registers.extended);
     const UserRegisters& r = registers.general;
     if (stack < kRedZone + 2 * xsave::kLargestImage) return std::nullopt;
 
@@ -302,9 +401,9 @@ std::optional<HomeFrame> build_home_frame(const ThreadRegisters& registers,
               ~std::uint64_t{0});
 
     const std::size_t at = state - parent;
-    std::memcpy(home.bytes.data() + at, registers.xsave.data(), state_size);
-    auto features = get<std::uint64_t>(registers.xsave, xsave::kSoftware);
-    if (state_size < registers.xsave.size()) features &= ~xsave::kAmx;
+    std::memcpy(home.bytes.data() + at, registers.extended.data(), state_size);
+    auto features = get<std::uint64_t>(registers.extended, xsave::kSoftware);
+    if (state_size < registers.extended.size()) features &= ~xsave::kAmx;
     std::memset(
         home.bytes.data() + at + xsave::kSoftware, 0, xsave::kLegacySize - xsave::kSoftware);
     put(home.bytes, at + xsave::kSoftware, xsave::kMagic1);
@@ -383,17 +482,18 @@ void append_context(ContextTable& table,
             store(kDr0, debug);
             held |= ContextFlags::DEBUG_REGISTERS;
         }
-        if (registers->xsave.size() >= xsave::kLegacySize) {
-            std::memcpy(record + kFloatSave, registers->xsave.data(), xsave::kSoftware);
-            store(kMxCsr, get<std::uint32_t>(registers->xsave, xsave::kMxcsr));
+        if (registers->extended.size() >= xsave::kLegacySize) {
+            std::memcpy(record + kFloatSave, registers->extended.data(), xsave::kSoftware);
+            store(kMxCsr, get<std::uint32_t>(registers->extended, xsave::kMxcsr));
             held |= ContextFlags::FLOATING_POINT;
         }
-        if (registers->xsave.size() >= xsave::kYmmHigh) {
-            extension.xstate_features = get<std::uint64_t>(registers->xsave, xsave::kFeatures);
+        if (registers->extended.size() >= xsave::kYmmHigh) {
+            extension.xstate_features = get<std::uint64_t>(registers->extended, xsave::kFeatures);
         }
-        if (registers->xsave.size() >= xsave::kYmmHigh + xsave::kYmmHighSize) {
-            std::memcpy(
-                extension.ymm_high, registers->xsave.data() + xsave::kYmmHigh, xsave::kYmmHighSize);
+        if (registers->extended.size() >= xsave::kYmmHigh + xsave::kYmmHighSize) {
+            std::memcpy(extension.ymm_high,
+                        registers->extended.data() + xsave::kYmmHigh,
+                        xsave::kYmmHighSize);
         }
     }
     store(kContextFlags, held);
@@ -403,8 +503,8 @@ void append_context(ContextTable& table,
         table.xsave.resize(row + table.xsave_stride);
         if (registers != nullptr) {
             std::memcpy(table.xsave.data() + row,
-                        registers->xsave.data(),
-                        std::min(table.xsave_stride, registers->xsave.size()));
+                        registers->extended.data(),
+                        std::min(table.xsave_stride, registers->extended.size()));
         }
     }
 }

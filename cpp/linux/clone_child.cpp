@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -75,40 +76,9 @@ int disturbance(const std::string& text) {
     if (text.starts_with("running")) return 0;
     char* rest = nullptr;
     const long number = std::strtol(text.c_str(), &rest, 10);
-    unsigned long arguments[6] = {};
-    for (unsigned long& argument : arguments) argument = std::strtoul(rest, &rest, 16);
-    switch (number) {
-        case -1: return 0;  // in a page fault
-#if defined(__x86_64__)
-        case 0:    // read
-        case 1:    // write
-        case 43:   // accept
-        case 288:  // accept4
-        case 61:   // wait4
-        case 247:  // waitid
-            return 1;
-        case 34:   // pause
-        case 130:  // rt_sigsuspend
-        case 23:   // select
-        case 270:  // pselect6
-        case 271:  // ppoll
-            return 2;
-        case 202: return arguments[3] == 0 ? 1 : 10;                    // futex
-        case 232:                                                       // epoll_wait
-        case 281: return static_cast<int>(arguments[3]) < 0 ? 3 : 500;  // epoll_pwait
-        case 441: return arguments[3] == 0 ? 3 : 500;                   // epoll_pwait2
-        case 208: return arguments[4] == 0 ? 3 : 500;                   // io_getevents
-        case 220: return arguments[3] == 0 ? 3 : 500;                   // semtimedop
-        case 128: return arguments[2] == 0 ? 3 : 500;                   // rt_sigtimedwait
-        case 45:                                                        // recvfrom
-        case 47: return 400;  // recvmsg: SO_RCVTIMEO can't be seen
-        case 7:               // poll
-        case 35:              // nanosleep
-        case 230: return 10;  // clock_nanosleep
-        case 219: return 20;  // restart_syscall: stopped before
-#endif
-        default: return 50;
-    }
+    std::array<std::uint64_t, 6> arguments{};
+    for (std::uint64_t& argument : arguments) argument = std::strtoul(rest, &rest, 16);
+    return number == -1 ? 0 : disturbance_of_call(number, arguments);  // -1: in a page fault
 }
 
 std::vector<pid_t> threads_by_disturbance(int process_directory) {
@@ -316,10 +286,9 @@ void reap_clone(std::uint32_t pid,
                 } catch (const Error& error) {
                     // Perhaps another thread can, or this one later: it ended, or called execve, or
                     // somebody else traces the target at the moment, perhaps another snapshot.
-                    if (error.kind() == ErrorKind::kUnsupported ||
-                        error.kind() == ErrorKind::kTimedOut) {
-                        if (monotonic_ns() < patience_ns) continue;
-                    }
+                    const bool may_pass = error.kind() == ErrorKind::kUnsupported ||
+                                          error.kind() == ErrorKind::kTimedOut;
+                    if (may_pass && monotonic_ns() < patience_ns) continue;
                 }
                 break;
             }

@@ -152,11 +152,9 @@ public:
         // The status, the link, the information: where the first and the last are of one inode, so
         // is what is between them.
         struct statx status{};
-        bool has_status = false;
-        if (with_link && detail_.basic && !(has_status = read_status(name, status)) &&
-            errno == ENOENT) {
-            return;
-        }
+        const bool wants_status = with_link && detail_.basic;
+        bool has_status = wants_status && read_status(name, status);
+        if (wants_status && !has_status && errno == ENOENT) return;
         facts.link = &link;
         if (with_link) {
             if (!read_link(link.number, name, facts.read)) return;

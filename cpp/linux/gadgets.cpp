@@ -26,10 +26,19 @@ bool holds(int memory, std::uint64_t address, std::string_view bytes) {
            std::string_view(buffer.data(), bytes.size()) == bytes;
 }
 
+std::size_t find_code(const std::string& piece, std::string_view code) {
+    std::size_t hit = piece.find(code);
+    while (hit != std::string::npos && hit % kInstructionAlignment != 0) {
+        hit = piece.find(code, hit + 1);
+    }
+    return hit;
+}
+
 // libc has both gadgets near its start, a static program has them itself.
 int search_order(const Mapping& mapping) {
     const std::string_view name = mapping.name;
     const std::string_view base = name.substr(name.rfind('/') + 1);
+    if (kVdsoComesHome && name == "[vdso]") return 0;
     if (base.starts_with("libc.so") || base.starts_with("libc-")) return 0;
     if (base.find(".so") == std::string_view::npos) return 1;
     return 2;
@@ -68,7 +77,7 @@ Gadgets find_gadgets(int process_directory, int memory) {
     for (const Mapping& mapping : candidates) {
         if (mapping.name == "[vdso]") {
             search(mapping, [&](std::uint64_t at) {
-                const auto hit = piece.find(kPlainCall);
+                const auto hit = find_code(piece, kPlainCall);
                 if (hit != std::string::npos) found.plain_call = at + hit;
                 return hit != std::string::npos;
             });
@@ -76,11 +85,11 @@ Gadgets find_gadgets(int process_directory, int memory) {
         if (found.call != 0 && found.come_home != 0) continue;
         search(mapping, [&](std::uint64_t at) {
             if (found.call == 0) {
-                const auto hit = piece.find(kCallGadget);
+                const auto hit = find_code(piece, kCallGadget);
                 if (hit != std::string::npos) found.call = at + hit;
             }
             for (const std::string_view gadget : kReturnGadgets) {
-                const auto hit = piece.find(gadget);
+                const auto hit = find_code(piece, gadget);
                 if (found.come_home == 0 && hit != std::string::npos) found.come_home = at + hit;
             }
             return found.call != 0 && found.come_home != 0;

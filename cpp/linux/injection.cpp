@@ -52,16 +52,12 @@ Error call_abandoned(std::uint32_t pid) {
             pid};
 }
 
-// The thread control block of the x86-64 ABI begins with its own address. Where there is none (a Go
-// program without C), thread-local storage lies in a heap, beside stacks that are not the thread's.
-bool is_control_block(pid_t tid, std::uint64_t address) {
-    std::uint64_t self = 0;
-    const auto bytes = std::as_writable_bytes(std::span(&self, 1));
-    return read_remote(tid, address, bytes) == bytes.size() && self == address;
-}
-
 bool will_restart(std::int64_t value) {
     return value <= -512 && value >= -516;
+}
+
+bool can_make_call(const Tracee& tracee) {
+    return !tracee.in_restartable_sequence() && !loses_state_in_a_call(tracee.tid());
 }
 
 using Candidate = std::pair<int, const StoppedThread*>;  // and its rank
@@ -115,7 +111,7 @@ Injection::Injection(const StoppedThreads& target,
     }
     const bool home_possible = there.call != 0 && there.come_home != 0;
     for (const auto& [rank, thread] : order) {
-        if (thread->tracee.in_restartable_sequence()) continue;
+        if (!can_make_call(thread->tracee)) continue;
         if (!home_possible) break;
         if (const auto room = own_stack(*thread)) {
             if (prepare(*thread, there, *room)) break;
@@ -125,7 +121,7 @@ Injection::Injection(const StoppedThreads& target,
         // Every stack is a heap's, or hardly any of it is left.
         if (const auto room = far_stack(there)) {
             for (const auto& [rank, thread] : order) {
-                if (thread->tracee.in_restartable_sequence()) continue;
+                if (!can_make_call(thread->tracee)) continue;
                 if (prepare(*thread, there, *room)) break;
             }
         }
@@ -133,10 +129,11 @@ Injection::Injection(const StoppedThreads& target,
     if (!thread_) {
         // Without a way home the window is short, and the diagnostics say that it was there.
         for (const auto& [rank, thread] : order) {
-            if (thread->tracee.in_restartable_sequence()) continue;
+            if (!can_make_call(thread->tracee)) continue;
             call_address_ = there.plain_call != 0 ? there.plain_call : there.call;
             if (call_address_ == 0) break;
             saved_.general = thread->restored;
+            if (kCallsLoseExtendedState) saved_.extended = thread->tracee.extended_state();
             saved_mask_ = thread->tracee.signal_mask();
             thread_ = *thread;
             break;
@@ -212,8 +209,9 @@ std::optional<Injection::Room> Injection::far_stack(const Gadgets& gadgets) cons
 bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets, const Room& room) {
     ThreadRegisters saved;
     saved.general = thread.restored;
-    saved.xsave = thread.tracee.extended_state();
+    saved.extended = thread.tracee.extended_state();
     const std::uint64_t mask = thread.tracee.signal_mask();
+    if (!may_come_home(thread.tracee.tid())) return false;
     auto frame = build_home_frame(saved, mask, room.top, gadgets.call, gadgets.come_home);
     if (!frame || frame->address < room.start) return false;
     covered_.resize(frame->bytes.size());
@@ -224,6 +222,7 @@ bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets, con
     saved_ = std::move(saved);
     saved_mask_ = mask;
     call_address_ = gadgets.call;
+    come_home_ = gadgets.come_home;
     frame_ = std::move(frame);
     thread_ = thread;
     return true;
@@ -235,11 +234,14 @@ InjectedResult Injection::run(std::uint64_t number,
                               const std::function<void()>& overdue) {
     if (frame_ && number == kInjectedCalls.clone) arguments[1] = frame_->child_stack;
     UserRegisters registers = with_call(saved_.general, call_address_, number, arguments);
-    if (frame_) set_stack_pointer(registers, frame_->parent_stack);
+    if (frame_) lead_home(registers, *frame_, come_home_);
+    disguise_ = disguised_call(saved_.general, registers);
+    number_ = number;
     arranged_ = true;
+    at_exit_ = false;
     // Registers first: with the mask first, a tracer that dies in between would leave the thread
     // with every signal blocked.
-    thread_->tracee.set_registers(registers);
+    thread_->tracee.set_registers(disguise_ ? disguise_->outside : registers);
     thread_->tracee.set_signal_mask(kInjectionMask);
     return drive(meanwhile, overdue);
 }
@@ -273,6 +275,7 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
             case StopKind::kCall: {
                 inside = tracee.at_call_entry();
                 if (inside) {
+                    if (disguise_) tracee.set_call(disguise_->at_entry, number_);
                     entered = true;
                     break;
                 }
@@ -284,6 +287,7 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                     break;
                 }
                 result.value = value;
+                at_exit_ = true;
                 return result;
             }
             case StopKind::kClone: result.child = static_cast<pid_t>(tracee.event_message()); break;
@@ -326,9 +330,20 @@ void Injection::to_event_stop() {
 void Injection::put_back() {
     if (arranged_) {
         arranged_ = false;
+        const Tracee& tracee = thread_->tracee;
+        const auto again = at_exit_ ? interrupted_again(saved_.general) : std::nullopt;
+        if (again) {
+            // First the interrupt: from then on the kernel looks at these registers before the
+            // program does, with a tracer or without. The mask before the registers, since these
+            // no longer lead to the frame, which has the mask as well.
+            tracee.interrupt();
+            tracee.set_signal_mask(saved_mask_);
+            tracee.set_call(again->registers, again->call);
+        }
         to_event_stop();
-        thread_->tracee.set_signal_mask(saved_mask_);
-        thread_->tracee.set_registers(saved_.general);
+        if (!again) tracee.set_signal_mask(saved_mask_);
+        tracee.set_registers(saved_.general);
+        restore_extended_state(tracee.tid(), saved_.extended);
     }
     // Last: until the registers are back, the frame is what brings the thread home. And once only:
     // afterwards the thread runs.

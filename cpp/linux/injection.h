@@ -80,10 +80,14 @@ private:
     ThreadRegisters saved_;
     std::uint64_t saved_mask_ = 0;
     std::uint64_t call_address_ = 0;
+    std::uint64_t come_home_ = 0;
+    std::uint64_t number_ = 0;
+    std::optional<DisguisedCall> disguise_;
     std::optional<HomeFrame> frame_;
     std::vector<std::byte> covered_;
     bool planted_ = false;   // the frame lies in the target
     bool arranged_ = false;  // its registers are not its own
+    bool at_exit_ = false;   // it stands at the exit of the call
 };
 
 // Makes a call in a thread that is ours alone (the clone), at its first stop; it is left at the

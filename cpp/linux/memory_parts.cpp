@@ -25,7 +25,7 @@ constexpr std::uint64_t kMostStackOfTriage = 64 * 1024;
 constexpr std::size_t kMostReferencedPages = 4096;  // 16 MiB
 constexpr std::size_t kMostLibraries = 4096;
 constexpr std::size_t kLongestName = 4096;
-// struct pthread of the C library, above the thread pointer.
+// struct pthread of the C library, on the other side of the thread pointer than the variables.
 constexpr std::uint64_t kThreadBlock = 4096;
 
 constexpr std::uint64_t kModuleFlags =
@@ -161,8 +161,6 @@ private:
         }
     }
 
-    // Thread-local variables lie below the thread pointer, the C library's block above it (x86-64;
-    // the other way round on arm64, which this span holds as well).
     void add_thread_data() {
         std::uint64_t tls = 0;
         for (const LoadedImage& image : images_) tls += image.elf.tls_size;
@@ -170,9 +168,11 @@ private:
             const std::uint64_t pointer = thread.thread_pointer;
             const Mapping* const mapping = find(pointer);
             if (mapping == nullptr || !is_readable(*mapping)) continue;
+            const std::uint64_t below = kThreadLocalsAbove ? kThreadBlock : align_up(tls, 64);
+            const std::uint64_t above = kThreadLocalsAbove ? align_up(tls, 64) + 64 : kThreadBlock;
             const std::uint64_t begin =
-                std::max(mapping->start, pointer - std::min(pointer, align_up(tls, 64)));
-            const std::uint64_t end = std::min(mapping->end, pointer + kThreadBlock);
+                std::max(mapping->start, pointer - std::min(pointer, below));
+            const std::uint64_t end = std::min(mapping->end, pointer + above);
             add({begin, end - begin});
         }
     }

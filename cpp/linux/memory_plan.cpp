@@ -125,7 +125,8 @@ AnonymousPages anonymous_pages(const Mapping& m, std::span<const Range> runs) {
     for (std::size_t i = 0; i < runs.size();) {
         std::uint64_t begin = runs[i].address;
         std::uint64_t end = runs[i].end();
-        while (++i < runs.size() && runs[i].address - end < kLeastGap) end = runs[i].end();
+        ++i;
+        for (; i < runs.size() && runs[i].address - end < kLeastGap; ++i) end = runs[i].end();
         if (begin - at < kLeastGap) {
             begin = at;
         } else {

@@ -90,7 +90,7 @@ std::vector<Range> read_entries(int pagemap,
         if (got == 0) break;
         for (std::size_t i = 0; i < got; ++i) {
             const bool there = (entries[i] & (kEntryPresent | kEntrySwapped)) != 0;
-            if (there && !(anonymous_only && (entries[i] & kEntryFile) != 0)) {
+            if (there && (!anonymous_only || (entries[i] & kEntryFile) == 0)) {
                 append(runs, at + i * kPageSize, at + (i + 1) * kPageSize);
             }
         }

@@ -118,6 +118,13 @@ void LinuxSnapshot::must_read_memory() const {
 }
 
 void LinuxSnapshot::trace(Control& control) {
+    if (const long size = ::sysconf(_SC_PAGESIZE); static_cast<std::uint64_t>(size) != kPageSize) {
+        throw Error::unsupported("sysconf",
+                                 "this kernel's pages are of " + std::to_string(size) +
+                                     " bytes, and only those of 4096 are known; snapcore.handles() "
+                                     "and snapcore.threads() work",
+                                 options_.pid);
+    }
     const bool parts = source_ == MemorySource::kParts && wants_parts(options_.dump_flags);
     if (source_ == MemorySource::kLive || parts) must_read_memory();
     tracer_ = std::make_unique<TracerClient>(options_.placement, options_.pid);
@@ -196,8 +203,7 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
     contexts->architecture = kArchitecture;
     if (captured(CaptureFlags::THREAD_CONTEXT_EXTENDED)) {
         for (const ThreadSample& thread : record.threads) {
-            contexts->xsave_stride =
-                std::max(contexts->xsave_stride, thread.registers.xsave.size());
+            contexts->xsave_stride = std::max(contexts->xsave_stride, xsave_size(thread.registers));
         }
     }
     // Without a clone the target's own: a thread that runs on keeps its stack.

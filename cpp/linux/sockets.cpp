@@ -131,7 +131,7 @@ void parse_unix_message(std::span<const std::byte> body, std::vector<Socket>& ou
             if (!socket.name.empty() && socket.name[0] == '\0') {
                 std::replace(socket.name.begin(), socket.name.end(), '\0', '@');
             } else {
-                socket.name = socket.name.c_str();
+                socket.name.resize(std::min(socket.name.find('\0'), socket.name.size()));
             }
         } else if (attribute->nla_type == UNIX_DIAG_PEER) {
             socket.peer_inode = read_as<std::uint32_t>(value).value_or(0);
@@ -166,9 +166,8 @@ bool split(std::string_view& line, std::array<std::string_view, N>& fields) {
 
 template <class T>
 bool read_number(std::string_view text, T& out, int base = 10) {
-    const char* const end = text.data() + text.size();
-    const auto result = std::from_chars(text.data(), end, out, base);
-    return result.ec == std::errc{} && result.ptr == end;
+    const auto result = std::from_chars(text.data(), text.data() + text.size(), out, base);
+    return result.ec == std::errc{} && result.ptr == text.data() + text.size();
 }
 
 // "0100007F:0050": words of 32 bits as the processor has them.

@@ -93,10 +93,12 @@ std::uint32_t StoppedProcess::interrupted_timed_calls() const {
 }
 
 const StoppedThreads& StoppedProcess::best_to_inject() const {
+    // NOLINTBEGIN(bugprone-unchecked-optional-access): both were made by the constructor.
     if (second_ == nullptr) return *shares_[0];
     const auto own = best_injection_rank(*shares_[0]);
     const auto other = best_injection_rank(*shares_[1]);
     return other && (!own || *other < *own) ? *shares_[1] : *shares_[0];
+    // NOLINTEND(bugprone-unchecked-optional-access)
 }
 
 void StoppedProcess::release() noexcept {

@@ -40,7 +40,8 @@ public:
     // Whose threads include the one that takes an injected call best.
     const StoppedThreads& best_to_inject() const;
     bool is_of_second(const StoppedThreads& threads) const {
-        return shares_[1] && &threads == &*shares_[1];
+        const auto& second = shares_[1];
+        return second && &threads == &*second;
     }
 
     // Calls `work` for each share of the threads, on the thread of the tracer that has it, at the

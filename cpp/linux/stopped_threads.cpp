@@ -151,7 +151,7 @@ void StoppedThreads::finish_stop(StoppedThread& thread) {
 
 bool StoppedThreads::mend(StoppedThread& thread) {
     try {
-        thread.found = thread.tracee.registers();
+        thread.found = thread.tracee.registers_at_stop();
         thread.restored = thread.found;
         const auto restarted = restarted_after_interrupt(thread.found);
         const bool timed = is_interrupted_timed_call(thread.found);

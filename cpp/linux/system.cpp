@@ -8,7 +8,6 @@
 #include <cpuid.h>
 #endif
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -62,7 +61,13 @@ minidump::SystemInfo system_info() {
     add_cpu(info);
     utsname name{};
     if (::uname(&name) == 0) {
-        (void)std::sscanf(name.release, "%u.%u.%u", &info.major, &info.minor, &info.build);
+        const char* rest = name.release;
+        for (std::uint32_t* const part : {&info.major, &info.minor, &info.build}) {
+            char* end = nullptr;
+            *part = static_cast<std::uint32_t>(std::strtoul(rest, &end, 10));
+            if (*end != '.') break;
+            rest = end + 1;
+        }
         info.os_text = std::string(name.sysname) + " " + name.release + " " + name.version + " " +
                        name.machine + " GNU/Linux";
     }

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "linux/procfs.h"
+#include "linux/ptrace_call.h"
 #include "linux/remote_memory.h"
 
 namespace snapcore::linux_os {
@@ -34,11 +35,6 @@ struct RseqConfiguration {
     std::uint64_t pointer;
     std::uint32_t size, signature, flags, pad;
 };
-
-long ptrace_call(int request, pid_t tid, void* address, void* data) {
-    // The C library declares the request as an enumeration of its own.
-    return ::ptrace(static_cast<__ptrace_request>(request), tid, address, data);
-}
 
 void* as_pointer(std::uintptr_t value) {
     return reinterpret_cast<void*>(value);
@@ -111,11 +107,11 @@ void Tracee::must(long result, std::string_view call) const {
 }
 
 int Tracee::seize(unsigned long options) const {
-    return ptrace_call(PTRACE_SEIZE, tid_, nullptr, as_pointer(options)) < 0 ? errno : 0;
+    return ptrace_call(PTRACE_SEIZE, tid_, 0, as_pointer(options)) < 0 ? errno : 0;
 }
 
 bool Tracee::interrupt() const {
-    return ptrace_call(PTRACE_INTERRUPT, tid_, nullptr, nullptr) == 0;
+    return ptrace_call(PTRACE_INTERRUPT, tid_, 0, nullptr) == 0;
 }
 
 std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
@@ -148,42 +144,41 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
 }
 
 bool Tracee::resume(int request, int signal) const {
-    return ptrace_call(request, tid_, nullptr, as_pointer(static_cast<unsigned>(signal))) == 0;
+    return ptrace_call(request, tid_, 0, as_pointer(static_cast<unsigned>(signal))) == 0;
 }
 
 void Tracee::detach(int signal) const noexcept {
-    ptrace_call(PTRACE_DETACH, tid_, nullptr, as_pointer(static_cast<unsigned>(signal)));
+    ptrace_call(PTRACE_DETACH, tid_, 0, as_pointer(static_cast<unsigned>(signal)));
 }
 
 void Tracee::kill() const noexcept {
     // A signal to another user's process asks for CAP_KILL, which who may trace it need not have.
     // From a system call's stop, where clones are kept, PTRACE_KILL works on every kernel.
-    if (::kill(tid_, SIGKILL) < 0) ptrace_call(PTRACE_KILL, tid_, nullptr, nullptr);
+    if (::kill(tid_, SIGKILL) < 0) ptrace_call(PTRACE_KILL, tid_, 0, nullptr);
 }
 
 void Tracee::set_options(unsigned long options) const {
-    must(ptrace_call(PTRACE_SETOPTIONS, tid_, nullptr, as_pointer(options)), "PTRACE_SETOPTIONS");
+    must(ptrace_call(PTRACE_SETOPTIONS, tid_, 0, as_pointer(options)), "PTRACE_SETOPTIONS");
 }
 
 unsigned long Tracee::event_message() const {
     unsigned long message = 0;
-    must(ptrace_call(PTRACE_GETEVENTMSG, tid_, nullptr, &message), "PTRACE_GETEVENTMSG");
+    must(ptrace_call(PTRACE_GETEVENTMSG, tid_, 0, &message), "PTRACE_GETEVENTMSG");
     return message;
 }
 
 bool Tracee::at_call_entry() const {
     // struct ptrace_syscall_info: the first byte is the kind of stop.
     std::array<std::uint8_t, 88> info{};
-    must(ptrace_call(kGetSyscallInfo, tid_, as_pointer(info.size()), info.data()),
-         "PTRACE_GET_SYSCALL_INFO");
+    must(ptrace_call(kGetSyscallInfo, tid_, info.size(), info.data()), "PTRACE_GET_SYSCALL_INFO");
     return info[0] == 1 || info[0] == 3;  // entry, seccomp
 }
 
 UserRegisters Tracee::registers() const {
     UserRegisters registers{};
-    iovec vector{&registers, sizeof registers};
-    must(ptrace_call(PTRACE_GETREGSET, tid_, as_pointer(NT_PRSTATUS), &vector), "PTRACE_GETREGSET");
-    if (vector.iov_len != sizeof registers) {
+    iovec vector{static_cast<::user_regs_struct*>(&registers), sizeof(::user_regs_struct)};
+    must(ptrace_call(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &vector), "PTRACE_GETREGSET");
+    if (vector.iov_len != sizeof(::user_regs_struct)) {
         throw Error::unsupported("PTRACE_GETREGSET",
                                  "it runs 32-bit code, whose registers this version does not know; "
                                  "snapcore.handles() and snapcore.threads() work without them",
@@ -192,53 +187,39 @@ UserRegisters Tracee::registers() const {
     return registers;
 }
 
+UserRegisters Tracee::registers_at_stop() const {
+    UserRegisters out = registers();
+    add_hidden_registers(tid_, out);
+    return out;
+}
+
 void Tracee::set_registers(const UserRegisters& registers) const {
-    UserRegisters copy = registers;
+    ::user_regs_struct copy = registers;
     iovec vector{&copy, sizeof copy};
-    must(ptrace_call(PTRACE_SETREGSET, tid_, as_pointer(NT_PRSTATUS), &vector), "PTRACE_SETREGSET");
+    must(ptrace_call(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &vector), "PTRACE_SETREGSET");
+    forget_call(tid_);
+}
+
+void Tracee::set_call(const UserRegisters& registers, std::uint64_t number) const {
+    ::user_regs_struct copy = registers;
+    iovec vector{&copy, sizeof copy};
+    must(ptrace_call(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &vector), "PTRACE_SETREGSET");
+    change_call(tid_, number);
 }
 
 std::uint64_t Tracee::signal_mask() const {
     std::uint64_t mask = 0;
-    must(ptrace_call(kGetSignalMask, tid_, as_pointer(sizeof mask), &mask), "PTRACE_GETSIGMASK");
+    must(ptrace_call(kGetSignalMask, tid_, sizeof mask, &mask), "PTRACE_GETSIGMASK");
     return mask;
 }
 
 void Tracee::set_signal_mask(std::uint64_t mask) const {
-    must(ptrace_call(kSetSignalMask, tid_, as_pointer(sizeof mask), &mask), "PTRACE_SETSIGMASK");
-}
-
-std::vector<std::byte> Tracee::extended_state() const {
-    std::array<std::byte, 16384> buffer;  // AMX included; not initialised on purpose
-    iovec vector{buffer.data(), buffer.size()};
-    if (ptrace_call(PTRACE_GETREGSET, tid_, as_pointer(kExtendedStateNote), &vector) < 0) return {};
-    return {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(vector.iov_len)};
-}
-
-std::array<std::uint64_t, 8> Tracee::debug_registers() const {
-    std::array<std::uint64_t, 8> out{};
-#if defined(__x86_64__)
-    const auto peek = [this](std::size_t index) {
-        // offsetof with a run-time index is not portable; the registers are consecutive words.
-        const std::size_t offset =
-            offsetof(struct user, u_debugreg) + index * sizeof(unsigned long);
-        errno = 0;
-        const long value = ptrace_call(PTRACE_PEEKUSER, tid_, as_pointer(offset), nullptr);
-        return errno == 0 ? static_cast<std::uint64_t>(value) : 0;
-    };
-    // DR7 enables the others; a thread without a breakpoint has nothing in them, and each read is a
-    // system call in the stop.
-    out[7] = peek(7);
-    if (out[7] != 0) {
-        for (const std::size_t index : {0u, 1u, 2u, 3u, 6u}) out[index] = peek(index);
-    }
-#endif
-    return out;
+    must(ptrace_call(kSetSignalMask, tid_, sizeof mask, &mask), "PTRACE_SETSIGMASK");
 }
 
 bool Tracee::in_restartable_sequence() const {
     RseqConfiguration rseq{};
-    if (ptrace_call(kGetRseqConfiguration, tid_, as_pointer(sizeof rseq), &rseq) < 0) return false;
+    if (ptrace_call(kGetRseqConfiguration, tid_, sizeof rseq, &rseq) < 0) return false;
     if (rseq.pointer == 0) return false;
     std::uint64_t critical_section = 0;
     const auto bytes = std::as_writable_bytes(std::span(&critical_section, 1));

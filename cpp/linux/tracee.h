@@ -57,12 +57,17 @@ public:
     // True at the entry of a call, false at its exit.
     bool at_call_entry() const;
 
+    // What NT_PRSTATUS has of them.
     UserRegisters registers() const;
+    // All of them; at an event stop.
+    UserRegisters registers_at_stop() const;
     void set_registers(const UserRegisters& registers) const;
+    // At the entry or the exit of a call, which is of this number from now on.
+    void set_call(const UserRegisters& registers, std::uint64_t number) const;
     std::uint64_t signal_mask() const;
     void set_signal_mask(std::uint64_t mask) const;
-    std::vector<std::byte> extended_state() const;  // empty where the processor has none
-    std::array<std::uint64_t, 8> debug_registers() const;
+    std::vector<std::byte> extended_state() const { return read_extended_state(tid_); }
+    DebugRegisters debug_registers() const { return read_debug_registers(tid_); }
     // By this process. False where another thread has its number now: one that called execve, which
     // takes the place of a leader together with its number, but not its tracer.
     bool is_traced_here() const;

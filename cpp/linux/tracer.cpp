@@ -345,7 +345,7 @@ ThreadSample Tracer::sample(const StoppedThread& thread) const {
     ThreadSample out;
     out.tid = static_cast<std::uint32_t>(thread.tracee.tid());
     out.registers.general = thread.found;
-    if (needs(need::kExtendedState)) out.registers.xsave = thread.tracee.extended_state();
+    if (needs(need::kExtendedState)) out.registers.extended = thread.tracee.extended_state();
     if (needs(need::kDebugRegisters)) out.registers.debug = thread.tracee.debug_registers();
     return out;
 }

@@ -63,7 +63,7 @@ std::string encode(const CaptureRecord& record) {
     for (const ThreadSample& thread : record.threads) {
         out.put(thread.tid);
         out.put(thread.registers.general);
-        out.put(thread.registers.xsave);
+        out.put(thread.registers.extended);
         out.put(thread.registers.debug);
     }
     out.put<std::uint64_t>(record.memory.size());
@@ -100,8 +100,8 @@ CaptureRecord decode(std::string_view bytes) {
     for (ThreadSample& thread : record.threads) {
         thread.tid = in.get<std::uint32_t>();
         thread.registers.general = in.get<UserRegisters>();
-        thread.registers.xsave = in.values<std::byte>();
-        thread.registers.debug = in.get<std::array<std::uint64_t, 8>>();
+        thread.registers.extended = in.values<std::byte>();
+        thread.registers.debug = in.get<DebugRegisters>();
     }
     record.memory.resize(in.get<std::uint64_t>());
     for (MemoryCopy& copy : record.memory) {

@@ -422,6 +422,25 @@ struct Amd64Context {
         LastExceptionToRip, LastExceptionFromRip;
 };
 
+// CONTEXT of ARM64, and the record that Breakpad made for it before Windows had one.
+struct Arm64Context {
+    std::uint32_t ContextFlags, Cpsr;
+    std::uint64_t X[31], Sp, Pc;  // X[29] is Fp, X[30] Lr
+    std::uint8_t V[32][16];
+    std::uint32_t Fpcr, Fpsr;
+    std::uint32_t Bcr[8];
+    std::uint64_t Bvr[8];
+    std::uint32_t Wcr[2];
+    std::uint64_t Wvr[2];
+};
+struct BreakpadArm64Context {
+    std::uint64_t ContextFlags;
+    std::uint64_t X[31], Sp, Pc;
+    std::uint32_t Cpsr, Fpsr, Fpcr;
+    std::uint8_t V[32][16];
+};
+inline constexpr std::uint16_t kArchitectureOfBreakpadArm64 = 0x8003;
+
 // What follows a CONTEXT with CONTEXT_XSTATE; offsets count from this structure.
 struct CONTEXT_CHUNK {
     std::int32_t Offset;
@@ -505,5 +524,15 @@ static_assert(offsetof(Amd64Context, Rip) == 248);
 static_assert(offsetof(Amd64Context, FltSave) == 256);
 static_assert(offsetof(Amd64Context, VectorRegister) == 768);
 static_assert(offsetof(Amd64Context, LastExceptionFromRip) == 1224);
+static_assert(sizeof(Arm64Context) == 912);
+static_assert(offsetof(Arm64Context, X) == 8);
+static_assert(offsetof(Arm64Context, Pc) == 264);
+static_assert(offsetof(Arm64Context, V) == 272);
+static_assert(offsetof(Arm64Context, Fpcr) == 784);
+static_assert(offsetof(Arm64Context, Bvr) == 824);
+static_assert(offsetof(Arm64Context, Wvr) == 896);
+static_assert(sizeof(BreakpadArm64Context) == 796);
+static_assert(offsetof(BreakpadArm64Context, Pc) == 264);
+static_assert(offsetof(BreakpadArm64Context, V) == 284);
 
 }  // namespace snapcore::minidump::raw

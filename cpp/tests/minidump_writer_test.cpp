@@ -197,6 +197,52 @@ TEST_CASE("writer: threads, names, and a thread without registers") {
     CHECK(w.file.at<raw::MINIDUMP_THREAD_INFO>(infos.Rva + 76).DumpFlags == 0x10);
 }
 
+TEST_CASE("writer: of ARM64, Breakpad's record, with and without registers") {
+    Contents c = contents(MiniDumpType::WITH_AVX_XSTATE_CONTEXT);
+    c.system.architecture = Architecture::kArm64;
+    auto contexts = std::make_shared<ContextTable>();
+    contexts->architecture = Architecture::kArm64;
+    contexts->context_size = sizeof(raw::Arm64Context);
+    contexts->records.resize(2 * contexts->stride());
+    ContextExtension extension;
+    extension.tid = 77;
+    extension.valid = 1;
+    raw::Arm64Context known{};
+    known.ContextFlags = ContextFlags::ARM64 | 0xf;
+    known.Cpsr = 0x60000000;
+    known.X[0] = 1;
+    known.X[30] = 31;
+    known.Sp = kStack + 0x100;
+    known.Pc = 0x1122334455667788;
+    known.V[31][15] = 0xab;
+    known.Fpcr = 5;
+    known.Fpsr = 6;
+    std::memcpy(contexts->records.data(), &known, sizeof known);
+    std::memcpy(contexts->records.data() + sizeof known, &extension, sizeof extension);
+    c.contexts = contexts;
+    Written w;
+    w.write(c);
+    const auto system = w.file.at<raw::MINIDUMP_SYSTEM_INFO>(w.stream(raw::SystemInfoStream).Rva);
+    CHECK(std::uint16_t{system.ProcessorArchitecture} == 0x8003);
+    const auto list = w.stream(raw::ThreadListStream);
+    const auto first = w.file.at<raw::MINIDUMP_THREAD>(list.Rva + 4).ThreadContext;
+    CHECK(first.DataSize == 796);
+    const auto record = w.file.at<raw::BreakpadArm64Context>(first.Rva);
+    CHECK(std::uint64_t{record.ContextFlags} == 0x80000006);
+    CHECK(std::uint64_t{record.X[0]} == 1);
+    CHECK(std::uint64_t{record.X[30]} == 31);
+    CHECK(std::uint64_t{record.Sp} == kStack + 0x100);
+    CHECK(std::uint64_t{record.Pc} == 0x1122334455667788);
+    CHECK(std::uint32_t{record.Cpsr} == 0x60000000);
+    CHECK(std::uint32_t{record.Fpcr} == 5);
+    CHECK(std::uint32_t{record.Fpsr} == 6);
+    CHECK(record.V[31][15] == 0xab);
+    const auto second = w.file.at<raw::MINIDUMP_THREAD>(list.Rva + 52).ThreadContext;
+    CHECK(second.DataSize == 796);
+    CHECK(std::uint64_t{w.file.at<raw::BreakpadArm64Context>(second.Rva).ContextFlags} ==
+          0x80000000);
+}
+
 TEST_CASE("writer: extended state of the features that a thread uses") {
     Contents c = contents(MiniDumpType::WITH_AVX_XSTATE_CONTEXT);
     c.xstate = {{2, 576, 256}, {9, 2688, 8}, {18, 2816, 8192}};

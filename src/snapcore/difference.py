@@ -272,6 +272,16 @@ def diff(before: Source, after: Source, *, table: str = "handles") -> Difference
     A file that was renamed meanwhile counts as removed and added. What has no inode of its own on Linux
     (event and timer descriptors, epoll) and was closed and opened again under the same number counts as
     kept: nothing tells the two apart.
+
+    Examples
+    --------
+    >>> before = snapcore.handles(pid)
+    >>> tell("open a file")
+    >>> change = snapcore.diff(before, snapcore.handles(pid))
+    >>> change
+    <Difference of handles: 1 added, 0 removed, 5 kept>
+    >>> change.added["object_name"][0]
+    '/.../new-0.log'
     """
     if table not in _IDENTITIES:
         message = f"table must be one of {', '.join(_IDENTITIES)}, not {table!r}"

@@ -413,6 +413,13 @@ class DumpFile:
         -------
         ndarray of u8, shape (n,)
             Ascending; occurrences may overlap.
+
+        Examples
+        --------
+        >>> with snapcore.open("full.dmp") as file:
+        ...     address = int(file.find(b"needle in the heap", limit=1)[0])
+        ...     file.read(address, 6)
+        b'needle'
         """
         return memory_search.find(self, pattern, limit)
 
@@ -767,5 +774,13 @@ def open(path: str | bytes | os.PathLike[Any], *, strict: bool = False) -> DumpF
         that is broken raises it as well.
     OSError
         From the file system; a directory, pipe or device is refused.
+
+    Examples
+    --------
+    >>> with snapcore.open("app.dmp") as file:
+    ...     file.pid == pid, file.comment()
+    ...     file.handles()
+    (True, None)
+    <Table handles: 5 rows, ... columns>
     """
     return DumpFile(path, strict=strict)

@@ -333,6 +333,15 @@ def capture(
     Windows: ``PssCaptureSnapshot``. Linux: ``ptrace`` and a copy-on-write ``clone``; where the
     tracer runs is chosen by itself, or by the environment variable ``SNAPCORE_TRACER``
     (``helper``, ``thread``).
+
+    Examples
+    --------
+    >>> with snapcore.capture(pid) as snap:
+    ...     threads, registers = snap.threads(), snap.contexts()
+    >>> list(threads["name"])
+    ['app', 'worker']
+    >>> bool((registers["rip"] == threads["instruction_pointer"]).all())
+    True
     """
     flags = whole_number(flags, "flags", 0, 2**32 - 1)
     job = _core.CaptureJob(
@@ -427,6 +436,15 @@ def handles(pid: int, *, details: bool = True, peers: bool = False) -> HandleTab
         As :func:`capture`.
     ValueError
         `peers` without `details`.
+
+    Examples
+    --------
+    >>> table = snapcore.handles(pid)
+    >>> files = table.take(table["type_name"] == "File")
+    >>> files["object_name"][0]
+    '/.../app.log'
+    >>> files.row(0)["position"]
+    6
     """
     if peers and not details:
         message = "peers=True needs details=True"
@@ -460,6 +478,14 @@ def threads(pid: int) -> ThreadTable:
     ------
     ProcessGone, AccessDenied
         As :func:`capture`.
+
+    Examples
+    --------
+    >>> table = snapcore.threads(pid)
+    >>> table["name"].categories
+    ('app', 'worker')
+    >>> table["tid"].dtype
+    dtype('uint32')
     """
     native = _look(pid, CaptureFlags.THREADS)
     try:
@@ -486,6 +512,13 @@ def system_handles(*, peers: bool = False) -> SystemHandleTable:
     -----
     Windows: ``NtQuerySystemInformation`` with ``SystemExtendedHandleInformation``; a name is asked
     for on a thread of its own, since that can wait for ever. Linux: ``/proc/PID/fd``.
+
+    Examples
+    --------
+    >>> table = snapcore.system_handles()
+    >>> log = snapcore.handles(pid)["object_name"][3]
+    >>> table["pid"][table["object_name"] == log].tolist() == [pid]
+    True
     """
     columns, diagnostics = _core.system_handles(peers=bool(peers))
     return _told(SystemHandleTable("system_handles", columns, diagnostics_from(diagnostics)))
@@ -504,6 +537,12 @@ def system_threads() -> SystemThreadTable:
     -----
     Windows: ``NtQuerySystemInformation`` with ``SystemExtendedProcessInformation``, which does not tell
     the names of threads, nor processors. Linux: ``/proc/PID/task``, kernel threads among them.
+
+    Examples
+    --------
+    >>> table = snapcore.system_threads()
+    >>> int((table["pid"] == pid).sum())
+    2
     """
     columns, diagnostics = _core.system_threads()
     return _told(SystemThreadTable("system_threads", columns, diagnostics_from(diagnostics)))
@@ -598,6 +637,14 @@ def dump(
     clone, which holds the memory that the target has changed since. With ``method="live"`` the target
     waits as well, for `max_pause` at the most. On Windows every file object gets chunks, after the
     dump was written to an unnamed temporary file, since ``MiniDumpWriteDump`` writes its header last.
+
+    Examples
+    --------
+    >>> result = snapcore.dump(pid, "app.dmp", "mini")
+    >>> result.threads, result.method
+    (2, 'snapshot')
+    >>> 0 < result.pause_ns < result.elapsed_ns
+    True
     """
     if method not in _METHODS:
         message = f"method must be one of {', '.join(_METHODS)}, not {method!r}"

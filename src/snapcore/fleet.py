@@ -428,6 +428,14 @@ def scan(
         If pyarrow is missing; it is the extra ``snapcore[arrow]``.
     ValueError
         If there is no such table or column.
+
+    Examples
+    --------
+    >>> scan = snapcore.scan(["app.dmp", "before.dmp"], "threads", columns=["tid", "name"])
+    >>> scan
+    <Scan threads: 2 files, 8 columns>
+    >>> sum(batch.num_rows for batch in scan)
+    4
     """
     if table not in _READERS:
         message = f"{table!r} is none of {', '.join(_READERS)}"

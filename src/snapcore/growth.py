@@ -336,6 +336,16 @@ def leaks(
     -----
     A sample is ``handles(pid, details=False)``: no clone is made and nothing stands still. It takes some
     6 us a descriptor.
+
+    Examples
+    --------
+    >>> found = snapcore.leaks(pid, interval=0.2, count=5)
+    >>> [growth.value for growth in found.by("type_name") if growth.grows]
+    []
+    >>> tell("leak")
+    >>> found = snapcore.leaks(pid, interval=0.2, count=5)
+    >>> [growth.value for growth in found.by("type_name") if growth.grows]
+    ['File']
     """
     if not interval > 0:
         message = f"interval must be a positive number of seconds, not {interval!r}"

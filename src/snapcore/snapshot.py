@@ -250,6 +250,13 @@ class Snapshot:
         Notes
         -----
         Windows: ``PSS_PROCESS_INFORMATION``. Linux: ``/proc/PID/stat`` and ``status``.
+
+        Examples
+        --------
+        >>> with snapcore.capture(pid) as snap:
+        ...     process = snap.process()
+        >>> process.name, process.thread_count
+        ('app', 2)
         """
         return process_from(self._native.process())
 
@@ -309,6 +316,15 @@ class Snapshot:
         Notes
         -----
         Windows: ``PSS_VA_SPACE_ENTRY``. Linux: ``/proc/PID/smaps`` of the clone.
+
+        Examples
+        --------
+        >>> with snapcore.capture(pid) as snap:
+        ...     regions = snap.regions()
+        >>> private = regions["type"] == snapcore.MemoryType.PRIVATE
+        >>> committed = regions["state"] == snapcore.MemoryState.COMMIT
+        >>> int(regions["size"][private & committed].sum()) > 1_000_000
+        True
         """
         return RegionTable("regions", self._native.regions())
 
@@ -329,6 +345,15 @@ class Snapshot:
         -----
         Windows: the loader's lists. Linux: ELF images in the address space; build ids come from
         memory, so a deleted or replaced file does not matter.
+
+        Examples
+        --------
+        >>> with snapcore.capture(pid) as snap:
+        ...     modules = snap.modules()
+        >>> any(path.endswith("/libc.so.6") for path in modules["path"])
+        True
+        >>> len(modules["debug_id"][0])
+        33
         """
         table = ModuleTable("modules", self._native.modules())
         self._tell()
@@ -356,7 +381,7 @@ class Snapshot:
         return contexts_from(self._native.contexts())
 
     def read(self, address: int, size: int) -> bytes:
-        """Bytes of memory as they were at the instant.
+        r"""Bytes of memory as they were at the instant.
 
         Parameters
         ----------
@@ -376,6 +401,12 @@ class Snapshot:
             If a byte cannot be read; the text names the first.
         ValueError
             If ``CaptureFlags.VA_CLONE`` was not captured, or the snapshot is closed.
+
+        Examples
+        --------
+        >>> with snapcore.capture(pid) as snap:
+        ...     snap.read(int(snap.modules()["base"][0]), 4)
+        b'\x7fELF'
         """
         if size < 0 or address < 0:
             message = "address and size cannot be negative"
@@ -452,6 +483,14 @@ class Snapshot:
             From the file system.
         TimedOut
             After `timeout`; nothing is left.
+
+        Examples
+        --------
+        >>> with snapcore.capture(pid) as snap:
+        ...     small = snap.dump("small.dmp", "mini")
+        ...     large = snap.dump("large.dmp", "full")
+        >>> small.memory_bytes < large.memory_bytes
+        True
         """
         from snapcore.dumping import dump_snapshot
 

@@ -75,6 +75,16 @@ class StringColumn:
     ----------
     codes : ndarray of int32, shape (n,)
         Read-only.
+
+    Examples
+    --------
+    >>> names = snapcore.handles(pid)["type_name"]
+    >>> names.codes
+    array([0, 0, 1, 2, 3], dtype=int32)
+    >>> names.categories
+    ('Pipe', 'CharacterDevice', 'File', 'Socket')
+    >>> names.isin(["File", "Socket"])
+    array([False, False, False,  True,  True])
     """
 
     __slots__ = ("_categories", "_raw", "codes")
@@ -197,6 +207,16 @@ class Table:
         table whose columns become arrays when they are asked for.
     diagnostics : sequence of Diagnostic, optional
         What went less than perfectly; empty for a table of a snapshot, which has its own.
+
+    Examples
+    --------
+    >>> table = snapcore.handles(pid)
+    >>> table
+    <Table handles: 5 rows, ... columns>
+    >>> table["handle"]
+    array([0, 1, 2, 3, 4], dtype=uint64)
+    >>> table["type_name"] == "Socket"
+    array([False, False, False, False,  True])
     """
 
     __slots__ = (
@@ -280,6 +300,12 @@ class Table:
         -------
         ndarray of bool, shape (n,)
             All true where everything is known.
+
+        Examples
+        --------
+        >>> table = snapcore.handles(pid)
+        >>> bool(table.valid("section_size").any())  # no handle is shared memory
+        False
         """
         values = self[column]
         if isinstance(values, StringColumn):
@@ -299,6 +325,11 @@ class Table:
         -------
         dict
             Python numbers and strings; None where a value is not known.
+
+        Examples
+        --------
+        >>> snapcore.threads(pid).row(-1)["name"]
+        'worker'
         """
         if not -self._rows <= index < self._rows:
             message = f"row {index} of {self._rows}"
@@ -329,6 +360,14 @@ class Table:
         ------
         IndexError
             If there is no such row, a mask has another length, or it is neither numbers nor a mask.
+
+        Examples
+        --------
+        >>> table = snapcore.handles(pid)
+        >>> table.take(table["type_name"] == "Socket")["socket_state"][0]
+        'LISTEN'
+        >>> table.take([0, -1])["handle"]
+        array([0, 4], dtype=uint64)
         """
         chosen = np.asarray(rows)
         if chosen.size == 0 and chosen.dtype == np.float64:  # an empty list

@@ -536,6 +536,15 @@ def watch(
     :meth:`DumpFile.save` makes a whole one of it.
 
     Windows has no such thing: each dump is whole.
+
+    Examples
+    --------
+    >>> with snapcore.watch(pid, "dumps", every=0.2, count=3) as watch:
+    ...     dumps = list(watch)
+    >>> [dump.base is None for dump in dumps]
+    [True, False, False]
+    >>> dumps[1].bytes_written < dumps[0].bytes_written
+    True
     """
     number = whole_number(pid, "pid", 1, 2**31 - 1)
     for name, value in (("keep", keep), ("count", count), ("rebase", rebase)):

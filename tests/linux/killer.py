@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from linux_support import LIBC, children, kill, send_numbered, state
+from linux_support import LIBC, X86_64, children, kill, send_numbered, state
 
 import snapcore
 from snapcore import CaptureFlags, MiniDumpType
@@ -35,7 +35,7 @@ SEIZE, CONT, SYSCALL, GETEVENTMSG, GET_SYSCALL_INFO = 0x4206, 7, 24, 0x4201, 0x4
 OPTIONS = 1 | 2 | 4 | 8 | 16  # TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACECLONE, TRACEEXEC
 WALL = 0x40000000
 ENTRY, EXIT = 1, 2
-STEPS = {101: "ptrace", 311: "process_vm_writev"}
+STEPS = {101 if X86_64 else 117: "ptrace", 311 if X86_64 else 271: "process_vm_writev"}
 REQUESTS = {
     7: "CONT", 17: "DETACH", 24: "SYSCALL", 0x4200: "SETOPTIONS", 0x4201: "GETEVENTMSG",
     0x4204: "GETREGSET", 0x4205: "SETREGSET", 0x4206: "SEIZE", 0x4207: "INTERRUPT",

@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 import psutil
 import pytest
-from linux_support import descriptors
+from linux_support import X86_64, descriptors
 
 import snapcore
 from snapcore import CaptureFlags, HandleFlags, MemoryState, MemoryType, PageProtection
@@ -49,19 +49,22 @@ def test_stacks_without_a_clone(facts, placement):
 
 def test_registers(facts, placement):
     with snapcore.capture(facts.pid) as snap:
-        contexts = snap.contexts()
+        contexts, threads = snap.contexts(), snap.threads()
     parked = contexts[contexts["tid"] == facts.facts["parked"]][0]
     assert parked["valid"] == 1
-    assert parked["rbx"] == 0x5B5B5B5B00000001
-    for name, value in (("r12", 0xC), ("r13", 0xD), ("r14", 0xE), ("r15", 0xF)):
+    general = ("rbx", "r12", "r13", "r14", "r15") if X86_64 else ("x19", "x20", "x21", "x22", "x23")
+    for name, value in zip(general, (0x1, 0xC, 0xD, 0xE, 0xF), strict=True):
         assert parked[name] == 0x5B5B5B5B00000000 + value
     for i in range(8):
         expected = np.array([0x1111111111111111 * (i + 1) + k for k in range(4)], dtype="<u8")
-        assert (parked["xmm"][8 + i].view("<u8") == expected[:2]).all()
-        assert (parked["ymm_high"][8 + i].view("<u8") == expected[2:]).all()
-    assert parked["mxcsr"] == facts.facts["mxcsr"]
-    assert parked["fs_base"] != 0
-    assert parked["seg_cs"] == 0x33
+        assert (parked["xmm" if X86_64 else "v"][8 + i].view("<u8") == expected[:2]).all()
+        if X86_64:
+            assert (parked["ymm_high"][8 + i].view("<u8") == expected[2:]).all()
+    assert parked["mxcsr" if X86_64 else "fpcr"] == facts.facts["float_control"]
+    if X86_64:
+        assert parked["fs_base"] != 0
+        assert parked["seg_cs"] == 0x33
+    assert (threads["teb"] != 0).all()
     assert not contexts.flags.writeable
 
 

@@ -6,20 +6,28 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 from linux_support import children, descriptors, is_untouched
-from support import wait_until
+from support import SLOWER, fewer, wait_until
 
 import snapcore
 from snapcore import CaptureFlags
 
-SNAPSHOTS = 200
+SNAPSHOTS = fewer(200)
 
 
-@pytest.mark.parametrize("program", ["sleepers", "sleepers_static"])
-def test_200_snapshots_are_seen_by_no_sleeper(start, placement, tmp_path, program):
-    target = start(program, tmp_path)
+# Without a thread in user code, a sleeping one has to make the calls of a snapshot.
+@pytest.mark.parametrize(
+    ("program", "options"), [("sleepers", []), ("sleepers_static", []), ("sleepers", ["asleep"])]
+)
+def test_200_snapshots_are_seen_by_no_sleeper(start, placement, tmp_path, program, options):
+    target = start(program, tmp_path, *options)
     before = descriptors(target.pid)
     sent = 0
     for i in range(SNAPSHOTS):
@@ -39,15 +47,75 @@ def test_200_snapshots_are_seen_by_no_sleeper(start, placement, tmp_path, progra
     assert after["wait_errno"] != 0  # ECHILD
     assert after["blocked"] == 1 << signal.SIGUSR2
     assert descriptors(target.pid) == before
-    counted = after["counter"]
-    wait_until(lambda: target.ask("check")["counter"] > counted)
+    counted = "rounds" if options else "counter"
+    wait_until(lambda: target.ask("check")[counted] > after[counted])
     is_untouched(target.pid)
+
+
+def test_a_lone_thread_sleeps_as_long_as_it_wanted_to(placement):
+    """The kernel goes on with what is left of such a sleep only for a thread that it knows to be in it."""
+    seconds = 2 * SLOWER
+    with subprocess.Popen(["sleep", str(seconds)]) as process:
+        started = time.monotonic()
+        wait_until(
+            lambda: (
+                process.poll() is None and "sleep" in Path(f"/proc/{process.pid}/wchan").read_text()
+            )
+        )
+        snapshots = 0
+        while time.monotonic() - started < seconds / 2:
+            with snapcore.capture(process.pid):
+                snapshots += 1
+        assert process.wait() == 0
+        slept = time.monotonic() - started
+    assert snapshots > 1
+    assert seconds - 0.1 < slept < seconds * 1.25
+
+
+WAITS_FOR_SIGNALS = """
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_a_signal_ends_the_call_that_waits_for_it(placement):
+    """Whenever it comes: were the call begun again behind the handler, nobody would look at what the handler left."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS_FOR_SIGNALS], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        ended = threading.Event()
+        snapshots = 0
+
+        def capture() -> None:
+            nonlocal snapshots
+            while not ended.is_set():
+                with snapcore.capture(process.pid, CaptureFlags.VA_CLONE | CaptureFlags.THREADS):
+                    snapshots += 1
+
+        capturing = threading.Thread(target=capture)
+        capturing.start()
+        try:
+            wait_until(lambda: snapshots > 0)
+            signals = 0
+            while signals < fewer(500) or snapshots < 3:
+                os.kill(process.pid, signal.SIGUSR1)
+                assert process.stdout.readline() == "handled\n"
+                signals += 1
+        finally:
+            ended.set()
+            capturing.join()
+            process.kill()
 
 
 def test_signals_sent_during_snapshots_arrive_once_each(start, placement, tmp_path):
     target = start("sleepers", tmp_path)
     sent = 0
-    for _ in range(50):
+    for _ in range(fewer(50)):
         job = snapcore.capture
         for _ in range(3):
             # Queued signals are counted one by one.
@@ -75,7 +143,7 @@ def test_memory_is_of_one_instant(start, placement):
     first, second = target.facts["first"], target.facts["second"]
     target.ask("write")
     values = []
-    for _ in range(30):
+    for _ in range(fewer(30)):
         with snapcore.capture(target.pid, CaptureFlags.VA_CLONE) as snap:
             (a,) = struct.unpack("<Q", snap.read(first, 8))
             (b,) = struct.unpack("<Q", snap.read(second, 8))

@@ -11,11 +11,11 @@ import pytest
 from kills import VICTIMS, clones, no_clone_runs
 from linux_support import is_untouched, state, status
 from long_runs import count, record
-from support import wait_until
+from support import fewer, wait_until
 
 import snapcore
 
-SNAPSHOTS = count(40, 500)
+SNAPSHOTS = fewer(count(40, 500))
 KILLS = count(14, 200)
 
 

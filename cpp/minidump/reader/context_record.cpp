@@ -9,8 +9,8 @@
 namespace snapcore::minidump {
 namespace {
 
-constexpr std::uint16_t kArm64OfBreakpad = 0x8003;
-constexpr std::size_t kX86Size = 716, kArm64Size = 912, kArm64OldSize = 796;
+constexpr std::size_t kX86Size = 716, kArm64Size = sizeof(raw::Arm64Context),
+                      kArm64OldSize = sizeof(raw::BreakpadArm64Context);
 // LLDB's contexts of x86-64 end before the floating-point state.
 constexpr std::size_t kAmd64General = 256;
 
@@ -36,7 +36,7 @@ std::optional<Architecture> known_architecture(std::uint16_t number) {
         case 0: return Architecture::kX86;
         case 9: return Architecture::kAmd64;
         case 12:
-        case kArm64OfBreakpad: return Architecture::kArm64;
+        case raw::kArchitectureOfBreakpadArm64: return Architecture::kArm64;
         default: return std::nullopt;
     }
 }

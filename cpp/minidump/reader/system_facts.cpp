@@ -16,7 +16,7 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 
 // "key:" at the start of a line, and what follows it.
 std::string line_of(const std::string& text, const std::string& key) {
-    auto at = text.rfind(key, 0) == 0 ? 0 : text.find("\n" + key);
+    auto at = text.starts_with(key) ? 0 : text.find("\n" + key);
     if (at == std::string::npos) return {};
     at = text.find_first_not_of(" \t", text.find(':', at) + 1);
     return at == std::string::npos ? std::string() : text.substr(at, text.find('\n', at) - at);

@@ -29,7 +29,10 @@ void copy_text(char16_t (&field)[N], std::string_view utf8) {
 void add_system_info(Metadata& out, const Contents& contents) {
     const SystemInfo& system = contents.system;
     raw::MINIDUMP_SYSTEM_INFO info{};
-    info.ProcessorArchitecture = static_cast<std::uint16_t>(system.architecture);
+    // The number says which of the two records of ARM64 the contexts are: see thread_streams.cpp.
+    info.ProcessorArchitecture = system.architecture == Architecture::kArm64
+                                     ? raw::kArchitectureOfBreakpadArm64
+                                     : static_cast<std::uint16_t>(system.architecture);
     info.ProcessorLevel = system.processor_level;
     info.ProcessorRevision = system.processor_revision;
     info.NumberOfProcessors = static_cast<std::uint8_t>(std::min(system.processors, 255u));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
 #include <unordered_map>
 
+#include "generated/flags.h"
 #include "minidump/writer/streams.h"
 
 namespace snapcore::minidump {
@@ -33,6 +36,34 @@ private:
     const ContextTable& table_;
     std::unordered_map<std::uint32_t, std::size_t> rows_;
 };
+
+// Breakpad's record, which every reader of ARM64 dumps from Linux knows; debug registers have no
+// place in it.
+std::vector<std::byte> breakpad_form(std::span<const std::byte> record) {
+    raw::Arm64Context from{};
+    std::memcpy(&from, record.data(), std::min(record.size(), sizeof from));
+    constexpr std::uint64_t kArm64 = 0x80000000, kIntegerAndFloat = 6;
+    raw::BreakpadArm64Context to{};
+    to.ContextFlags = kArm64 | (from.ContextFlags & kIntegerAndFloat);
+    std::memcpy(to.X, from.X, sizeof to.X);
+    to.Sp = from.Sp;
+    to.Pc = from.Pc;
+    to.Cpsr = from.Cpsr;
+    to.Fpsr = from.Fpsr;
+    to.Fpcr = from.Fpcr;
+    std::memcpy(to.V, from.V, sizeof to.V);
+    const auto bytes = std::as_bytes(std::span(&to, 1));
+    return {bytes.begin(), bytes.end()};
+}
+
+// A thread without registers still gets a record: some readers refuse one of size 0.
+std::vector<std::byte> empty_record(const ContextTable& contexts) {
+    std::vector<std::byte> out(contexts.context_size);
+    if (contexts.architecture == Architecture::kArm64) return breakpad_form(out);
+    const std::uint32_t flags = ContextFlags::AMD64;
+    std::memcpy(out.data() + offsetof(raw::Amd64Context, ContextFlags), &flags, sizeof flags);
+    return out;
+}
 
 }  // namespace
 
@@ -68,22 +99,17 @@ void add_thread_list(Metadata& out,
                 static_cast<raw::RVA>(at + offsetof(raw::MINIDUMP_THREAD, Stack.Memory.Rva)),
                 *offset);
         }
-        // A thread without registers still gets a record: some readers refuse one of size 0.
         std::span<const std::byte> context = contexts.find(thread.ThreadId);
-        std::vector<std::byte> extended;
-        if (!context.empty() && xstate.size() != 0) {
-            context = extended = xstate.extend(context, contexts.state(thread.ThreadId));
-        }
-        const std::size_t size_of_context =
-            context.empty() ? contents.contexts->context_size : context.size();
-        thread.ThreadContext = {static_cast<std::uint32_t>(size_of_context),
-                                context.empty() ? out.reserve(size_of_context, kContextAlignment)
-                                                : out.append(context, kContextAlignment)};
+        std::vector<std::byte> other;
         if (context.empty()) {
-            out.write(static_cast<raw::RVA>(thread.ThreadContext.Rva +
-                                            offsetof(raw::Amd64Context, ContextFlags)),
-                      std::uint32_t{0x100000});
+            context = other = empty_record(*contents.contexts);
+        } else if (contents.contexts->architecture == Architecture::kArm64) {
+            context = other = breakpad_form(context);
+        } else if (xstate.size() != 0) {
+            context = other = xstate.extend(context, contexts.state(thread.ThreadId));
         }
+        thread.ThreadContext = {static_cast<std::uint32_t>(context.size()),
+                                out.append(context, kContextAlignment)};
         out.write(at, thread);
     }
     out.add_stream(raw::ThreadListStream, list, size);

@@ -28,8 +28,13 @@ const char constant_sentinel[64] = "snapcore: constant sentinel";
 std::atomic<int> parked_tid{0}, stack_tid{0};
 std::atomic<char*> stack_address{nullptr};
 
-alignas(64) std::array<std::array<std::uint64_t, 4>, 8> vectors;  // into ymm8-15
-constexpr std::uint32_t kMxcsr = 0x1f80 | 0x2000;                 // round down
+alignas(64) std::array<std::array<std::uint64_t, 4>,
+                       8> vectors;  // into ymm8-15, or their halves into v8-15
+#if defined(__x86_64__)
+constexpr std::uint32_t kFloatControl = 0x1f80 | 0x2000;  // MXCSR: round down
+#else
+constexpr std::uint64_t kFloatControl = 2u << 22;  // FPCR: the same
+#endif
 
 void park() {
     pthread_setname_np(pthread_self(), "parked");
@@ -37,8 +42,9 @@ void park() {
         for (std::size_t k = 0; k < 4; ++k) vectors[i][k] = 0x1111111111111111ull * (i + 1) + k;
     }
     parked_tid = target::tid();
+#if defined(__x86_64__)
     asm volatile(
-        "ldmxcsr %[mxcsr]\n"
+        "ldmxcsr %[control]\n"
         "vmovdqu 0(%[v]), %%ymm8\n vmovdqu 32(%[v]), %%ymm9\n vmovdqu 64(%[v]), %%ymm10\n"
         "vmovdqu 96(%[v]), %%ymm11\n vmovdqu 128(%[v]), %%ymm12\n vmovdqu 160(%[v]), %%ymm13\n"
         "vmovdqu 192(%[v]), %%ymm14\n vmovdqu 224(%[v]), %%ymm15\n"
@@ -47,8 +53,23 @@ void park() {
         "movabs $0x5b5b5b5b0000000f, %%r15\n"
         "1: pause\n jmp 1b\n"
         :
-        : [mxcsr] "m"(kMxcsr), [v] "r"(vectors.data())
+        : [control] "m"(kFloatControl), [v] "r"(vectors.data())
         : "rbx", "r12", "r13", "r14", "r15", "memory");
+#elif defined(__aarch64__)
+    asm volatile(
+        "msr fpcr, %[control]\n"
+        "ldr q8, [%[v], #0]\n ldr q9, [%[v], #32]\n ldr q10, [%[v], #64]\n"
+        "ldr q11, [%[v], #96]\n ldr q12, [%[v], #128]\n ldr q13, [%[v], #160]\n"
+        "ldr q14, [%[v], #192]\n ldr q15, [%[v], #224]\n"
+        "ldr x19, =0x5b5b5b5b00000001\n ldr x20, =0x5b5b5b5b0000000c\n"
+        "ldr x21, =0x5b5b5b5b0000000d\n ldr x22, =0x5b5b5b5b0000000e\n"
+        "ldr x23, =0x5b5b5b5b0000000f\n"
+        "1: yield\n b 1b\n"
+        ".ltorg\n"
+        :
+        : [control] "r"(kFloatControl), [v] "r"(vectors.data())
+        : "x19", "x20", "x21", "x22", "x23", "memory");
+#endif
 }
 
 void hold_stack() {
@@ -142,7 +163,7 @@ int main(int argc, char** argv) {
         .raw("sentinels", sentinels.str())
         .add("file", path)
         .add("parked", static_cast<std::uint64_t>(parked_tid.load()))
-        .add("mxcsr", kMxcsr)
+        .add("float_control", kFloatControl)
         .add("sparse", reinterpret_cast<std::uintptr_t>(sparse))
         .add("sparse_size", kSparse)
         .print();

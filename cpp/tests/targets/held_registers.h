@@ -5,14 +5,20 @@
 // stack pointer, and does not put everything back, is found out.
 #pragma once
 
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#endif
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
 namespace target {
+
+#if defined(__x86_64__)
 
 struct HeldRegisters {
     std::array<std::uint64_t, 14> general{};  // all but rsp and rcx, which counts
@@ -24,8 +30,6 @@ struct HeldRegisters {
 
     bool operator==(const HeldRegisters&) const = default;
 };
-
-#if defined(__x86_64__)
 
 static_assert(offsetof(HeldRegisters, red_zone) == 112);
 static_assert(offsetof(HeldRegisters, carry) == 240);
@@ -116,8 +120,6 @@ target_hold_found:
     .popsection
 )");
 
-#endif
-
 // Different values in all of them, and in each round.
 inline HeldRegisters registers_to_hold(std::uint64_t round) {
     HeldRegisters held;
@@ -133,6 +135,162 @@ inline HeldRegisters registers_to_hold(std::uint64_t round) {
     held.x87 = static_cast<long double>(next()) / 3;
     return held;
 }
+
+#elif defined(__aarch64__)
+
+struct HeldRegisters {
+    std::array<std::uint64_t, 30> general{};                 // x1-30; x0 counts
+    std::uint64_t flags = 0, rounding = 0;                   // NZCV, FPCR
+    std::array<std::array<std::uint64_t, 2>, 32> vectors{};  // v0-31
+
+    bool operator==(const HeldRegisters&) const = default;
+};
+static_assert(offsetof(HeldRegisters, flags) == 240);
+static_assert(offsetof(HeldRegisters, vectors) == 256);
+
+// Vector registers of any length, predicates, and the first-fault register: z0-31, p0-15, ffr.
+struct HeldSve {
+    static constexpr std::size_t kMostBytes = 256;
+    alignas(16) std::array<std::uint8_t, 32 * kMostBytes + 17 * kMostBytes / 8> bytes{};
+};
+
+extern "C" void target_hold_registers(const HeldRegisters* held,
+                                      std::uint64_t turns,
+                                      HeldRegisters* found);
+extern "C" void target_hold_sve(const std::uint8_t* held, std::uint64_t turns, std::uint8_t* found);
+extern "C" std::uint64_t target_vector_length();
+asm(R"(
+    .pushsection .text
+    .arch_extension sve
+    .type target_hold_registers, %function
+target_hold_registers:
+    sub sp, sp, #176
+    stp x19, x20, [sp, #0]
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
+    stp x29, x30, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    stp x1, x2, [sp, #160]
+    ldp x1, x2, [x0, #240]
+    msr nzcv, x1
+    msr fpcr, x2
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    ldr q\n, [x0, #256+16*\n]
+    .endr
+    .irp n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
+    ldr x\n, [x0, #8*(\n-1)]
+    .endr
+    ldr x0, [sp, #160]
+1:  sub x0, x0, #1
+    cbnz x0, 1b
+    ldr x0, [sp, #168]
+    .irp n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
+    str x\n, [x0, #8*(\n-1)]
+    .endr
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    str q\n, [x0, #256+16*\n]
+    .endr
+    mrs x1, nzcv
+    mrs x2, fpcr
+    stp x1, x2, [x0, #240]
+    msr fpcr, xzr
+    ldp x19, x20, [sp, #0]
+    ldp x21, x22, [sp, #16]
+    ldp x23, x24, [sp, #32]
+    ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]
+    ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    add sp, sp, #176
+    ret
+    .size target_hold_registers, . - target_hold_registers
+
+    .type target_hold_sve, %function
+target_hold_sve:
+    sub sp, sp, #64
+    stp d8, d9, [sp, #0]
+    stp d10, d11, [sp, #16]
+    stp d12, d13, [sp, #32]
+    stp d14, d15, [sp, #48]
+    rdvl x3, #1
+    lsl x3, x3, #5
+    add x4, x0, x3
+    ldr p0, [x4, #16, mul vl]
+    wrffr p0.b
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    ldr z\n, [x0, #\n, mul vl]
+    .endr
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    ldr p\n, [x4, #\n, mul vl]
+    .endr
+1:  sub x1, x1, #1
+    cbnz x1, 1b
+    add x4, x2, x3
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    str z\n, [x2, #\n, mul vl]
+    .endr
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    str p\n, [x4, #\n, mul vl]
+    .endr
+    rdffr p0.b
+    str p0, [x4, #16, mul vl]
+    ldp d8, d9, [sp, #0]
+    ldp d10, d11, [sp, #16]
+    ldp d12, d13, [sp, #32]
+    ldp d14, d15, [sp, #48]
+    add sp, sp, #64
+    ret
+    .size target_hold_sve, . - target_hold_sve
+
+    .type target_vector_length, %function
+target_vector_length:
+    rdvl x0, #1
+    ret
+    .size target_vector_length, . - target_vector_length
+    .popsection
+)");
+
+inline HeldRegisters registers_to_hold(std::uint64_t round) {
+    HeldRegisters held;
+    std::uint64_t value = round;
+    const auto next = [&value] { return value = value * 6364136223846793005 + 1; };
+    for (auto& word : held.general) word = next();
+    for (auto& row : held.vectors) {
+        for (auto& word : row) word = next();
+    }
+    held.flags = next() & 0xf0000000;
+    held.rounding = (round & 3) << 22;
+    return held;
+}
+
+// Spins with them; false when one changed meanwhile. True where the processor has none.
+inline bool sve_holds(std::uint64_t round, std::uint64_t turns) {
+    if ((getauxval(AT_HWCAP) & HWCAP_SVE) == 0) return true;
+    const std::size_t length = target_vector_length();
+    HeldSve held, found;
+    const std::size_t size = 32 * length + 17 * (length / 8);
+    std::uint64_t value = round;
+    for (std::size_t i = 0; i < size; ++i) {
+        value = value * 6364136223846793005 + 1;
+        held.bytes[i] = static_cast<std::uint8_t>(value >> 56);
+    }
+    // The first-fault register takes nothing but ones below zeros.
+    for (std::size_t i = size - length / 8; i < size; ++i) held.bytes[i] = 0xff;
+    target_hold_sve(held.bytes.data(), turns, found.bytes.data());
+    return found.bytes == held.bytes;
+}
+
+#else
+#error "no routine holds the registers of this processor"
+#endif
 
 // AMX tiles, whose state a task has only once it asked for it. False where the processor has none.
 inline bool ask_for_tiles() {
@@ -173,11 +331,10 @@ bool tile_holds(std::uint64_t round, Between between) {
 inline bool registers_hold(std::uint64_t round) {
     const HeldRegisters held = registers_to_hold(round);
     HeldRegisters found;
-#if defined(__x86_64__)
     constexpr std::uint64_t kTurns = 20'000;
     target_hold_registers(&held, kTurns, &found);
-#else
-    found = held;  // no such routine for this processor: the thread only counts
+#if defined(__aarch64__)
+    if (!sve_holds(round, kTurns)) return false;
 #endif
     return found == held;
 }

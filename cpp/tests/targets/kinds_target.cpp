@@ -259,7 +259,7 @@ void vfork_parent() {
         if (made == 0) {
             child = static_cast<pid_t>(syscall(SYS_getpid));
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            for (;;) syscall(SYS_pause);
+            for (;;) pause();
         }
         waitpid(made, nullptr, 0);
         child = 0;

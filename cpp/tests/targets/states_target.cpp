@@ -137,7 +137,6 @@ void robust_mutexes() {
     }
 }
 
-#if defined(__x86_64__)
 extern "C" const unsigned __rseq_size;
 extern "C" const std::ptrdiff_t __rseq_offset;
 
@@ -154,6 +153,7 @@ void restartable_sequences() {
     for (;; ++sequences) {
         const std::uint64_t before = value;
         std::uint64_t turns = 0;
+#if defined(__x86_64__)
         asm volatile(R"(
             .pushsection __rseq_table, "aw"
             .balign 32
@@ -181,11 +181,43 @@ void restartable_sequences() {
                        [section] "=m"(area->rseq_cs)
                      :
                      : "rax", "memory", "cc");
+#elif defined(__aarch64__)
+        asm volatile(R"(
+            .pushsection __rseq_table, "aw"
+            .balign 32
+        9:  .long 0, 0
+            .quad 1f, 2f - 1f, 4f
+            .popsection
+            b 5f
+            .pushsection .text.rseq_abort, "ax"
+            .inst 0xd428bc00
+        4:  ldr x10, %[restarts]
+            add x10, x10, #1
+            str x10, %[restarts]
+            b 5f
+            .popsection
+        5:  mov %[turns], #300
+            adrp x10, 9b
+            add x10, x10, :lo12:9b
+            str x10, %[section]
+        1:  sub %[turns], %[turns], #1
+            cbnz %[turns], 1b
+            ldr x10, %[value]
+            add x10, x10, #1
+            str x10, %[value]
+        2:  str xzr, %[section]
+        )"
+                     : [value] "+m"(value),
+                       [restarts] "+m"(restarts),
+                       [turns] "+r"(turns),
+                       [section] "=m"(area->rseq_cs)
+                     :
+                     : "x10", "memory", "cc");
+#endif
         if (value != before + 1) violation("a restartable sequence was not done once");
         aborts = restarts;
     }
 }
-#endif
 
 void check() {
     const std::int64_t elapsed = target::now_ns() - start_ns;
@@ -227,9 +259,7 @@ int main() {
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     std::thread(robust_mutexes).detach();
-#if defined(__x86_64__)
     std::thread(restartable_sequences).detach();
-#endif
     // In user code, so it is where a clone is made, and where one would go on.
     std::thread([] {
         for (;;) {

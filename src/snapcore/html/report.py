@@ -57,6 +57,10 @@ def report(
         From the file system.
     DumpFormatError
         If a path names no minidump.
+
+    Examples
+    --------
+    >>> snapcore.report("app.dmp", "app.html", since="before.dmp")
     """
     from snapcore.html.page import render
 

@@ -114,7 +114,7 @@ def test_udmp_parser(dumped):
     assert {str(tid) for tid in full.Threads()} == set(dumped.facts["threads"])
     parked = full.Threads()[dumped.facts["parked"]].Context
     assert parked.Rbx == 0x5B5B5B5B00000001
-    assert parked.MxCsr == dumped.facts["mxcsr"]
+    assert parked.MxCsr == dumped.facts["float_control"]
     assert dumped.exe in {module.ModuleName for module in full.Modules().values()}
     for address, expected in dumped.sentinels.items():
         assert bytes(full.ReadMemory(address, len(expected))) == expected
@@ -244,7 +244,7 @@ def test_every_reader_reads_every_kind_of_dump(start, tmp_path, parse, name):
     by_udmp = udmp_parser.UserDumpParser()
     assert by_udmp.Parse(path)
     assert {str(tid) for tid in by_udmp.Threads()} == tids
-    assert by_udmp.Threads()[facts["parked"]].Context.MxCsr == facts["mxcsr"]
+    assert by_udmp.Threads()[facts["parked"]].Context.MxCsr == facts["float_control"]
 
     state = ProcessState.from_minidump(path)
     threads = {t.thread_id: t for t in state.threads()}
