@@ -17,7 +17,7 @@ from typing import Any
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
-from targets import ROOT, captures
+from targets import ROOT
 
 MOST_BYTES = 2 << 20
 _LICENCES = ("LICENSE", "third_party/zstd/LICENSE")
@@ -69,12 +69,11 @@ def check(wheel: Path) -> dict[str, Any]:
         The file, whose name says what must be in it.
     """
     _, version, python, _, system = wheel.stem.split("-")
-    linux = "linux" in system
+    tracer = "linux" in system
     processor = "aarch64" if "aarch64" in system else "x86_64"
     module = _module(python, system)
     size = wheel.stat().st_size
     with zipfile.ZipFile(wheel) as archive:
-        tracer = linux and captures(processor)
         names = {name for name in archive.namelist() if not name.endswith("/")}
         wanted = expected(version, module, tracer)
         assert names == wanted, f"missing: {wanted - names}; not of the wheel: {names - wanted}"
@@ -90,7 +89,7 @@ def check(wheel: Path) -> dict[str, Any]:
             assert b"snapsim.dll" not in data, f"{name} is the one for the stand-in"
     libraries: set[str] = set()
     for name, data in files.items():
-        if linux:
+        if tracer:
             libraries |= _check_elf(name, data, processor)
         elif system.startswith("win"):
             libraries |= _check_pe(name, data, python)

@@ -17,11 +17,6 @@ BUILD = ROOT / "build" / "wheels"
 GLIBC = "2.28"
 
 
-def captures(processor: str) -> bool:
-    """Whether processes are captured on Linux on a processor; else dump files are read alone."""
-    return (ROOT / "cpp" / "linux" / f"arch_{processor}.cpp").exists()
-
-
 @dataclass(frozen=True, slots=True)
 class Platform:
     """A system and processor.
@@ -44,9 +39,7 @@ class Platform:
     @property
     def backend(self) -> str:
         """What is captured there; "none": dump files are read alone."""
-        if self.system == "Linux":
-            return "linux" if captures(self.processor) else "none"
-        return {"Windows": "windows"}.get(self.system, "none")
+        return {"Linux": "linux", "Windows": "windows"}.get(self.system, "none")
 
     def suffix(self, python: str) -> str:
         """End of the module's name.
