@@ -23,24 +23,28 @@ static_assert(sizeof(ProcmapQuery) == 104);
 constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
 constexpr std::uint64_t kReadable = 1, kWritable = 2, kExecutable = 4, kShared = 8;
 
-std::optional<Mapping> search_text(int maps, std::uint64_t address) {
-    for (Mapping& mapping : parse_maps(read_all(maps))) {
-        if (address >= mapping.start && address < mapping.end) return std::move(mapping);
-    }
-    return std::nullopt;
-}
-
 }  // namespace
 
-std::optional<Mapping> query_mapping(int maps, std::uint64_t address) {
+std::optional<Mapping> MappingQuery::find_in_text(std::uint64_t address) {
+    if (!text_) text_ = parse_maps(read_all(maps_));
+    const auto after = std::upper_bound(
+        text_->begin(), text_->end(), address, [](std::uint64_t value, const Mapping& mapping) {
+            return value < mapping.end;
+        });
+    if (after == text_->end() || address < after->start) return std::nullopt;
+    return *after;
+}
+
+std::optional<Mapping> MappingQuery::find(std::uint64_t address) {
+    if (text_) return find_in_text(address);
     std::array<char, 4096> name{};
     ProcmapQuery query{};
     query.size = sizeof query;
     query.query_addr = address;
     query.vma_name_addr = reinterpret_cast<std::uint64_t>(name.data());
     query.vma_name_size = name.size();
-    if (::ioctl(maps, kProcmapQuery, &query) < 0) {
-        return errno == ENOENT ? std::nullopt : search_text(maps, address);
+    if (::ioctl(maps_, kProcmapQuery, &query) < 0) {
+        return errno == ENOENT ? std::nullopt : find_in_text(address);
     }
     Mapping mapping;
     mapping.start = query.vma_start;
@@ -66,7 +70,7 @@ bool can_query_mappings() {
 std::optional<Mapping> find_mapping(int process_directory, std::uint64_t address) {
     const UniqueDescriptor maps(::openat(process_directory, "maps", O_RDONLY | O_CLOEXEC));
     if (!maps) return std::nullopt;
-    return query_mapping(maps.get(), address);
+    return MappingQuery(maps.get()).find(address);
 }
 
 }  // namespace snapcore::linux_os

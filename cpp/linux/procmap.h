@@ -11,13 +11,25 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "linux/procfs.h"
 
 namespace snapcore::linux_os {
 
-// The mapping that holds `address`. `maps` is an open /proc/PID/maps.
-std::optional<Mapping> query_mapping(int maps, std::uint64_t address);
+// The mappings that hold addresses. `maps` is an open /proc/PID/maps at its beginning; where the
+// kernel cannot be asked (before Linux 6.11), it is read once.
+class MappingQuery {
+public:
+    explicit MappingQuery(int maps) : maps_(maps) {}
+    std::optional<Mapping> find(std::uint64_t address);
+
+private:
+    std::optional<Mapping> find_in_text(std::uint64_t address);
+
+    int maps_;
+    std::optional<std::vector<Mapping>> text_;
+};
 std::optional<Mapping> find_mapping(int process_directory, std::uint64_t address);
 
 // Whether this kernel knows PROCMAP_QUERY.

@@ -211,7 +211,7 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
     if (stopped && !clone_.maps) {
         of_target = UniqueDescriptor(::openat(directory_.get(), "maps", O_RDONLY | O_CLOEXEC));
     }
-    const int maps = clone_.maps ? clone_.maps.get() : of_target.get();
+    MappingQuery mappings(clone_.maps ? clone_.maps.get() : of_target.get());
     auto threads = std::make_shared<ThreadTable>();
     threads->reserve(record.threads.size());
     std::vector<const ThreadSample*> order;
@@ -240,7 +240,7 @@ void LinuxSnapshot::read_threads(const CaptureRecord& record) {
                 row->last_syscall = static_cast<std::uint32_t>(current_call(r));
                 row->last_syscall_argument = first_argument(r);
             }
-            if (const auto mapping = query_mapping(maps, stack_pointer(r))) {
+            if (const auto mapping = mappings.find(stack_pointer(r))) {
                 row->stack_start = mapping->start;
                 row->stack_end = mapping->end;
             }

@@ -387,7 +387,8 @@ void Tracer::copy_parts() {
     };
     if (!wants_parts(request_.dump_flags)) {
         const UniqueDescriptor maps = open_at(directory_.get(), "maps");
-        const auto find = [&](std::uint64_t address) { return query_mapping(maps.get(), address); };
+        MappingQuery mappings(maps.get());
+        const auto find = [&](std::uint64_t address) { return mappings.find(address); };
         for (const Range& slice : stack_slices(threads, request_.dump_flags, environment, find))
             copy(slice);
         return;

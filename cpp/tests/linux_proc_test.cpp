@@ -28,6 +28,7 @@
 #include "linux/pagemap.h"
 #include "linux/peers.h"
 #include "linux/procfs.h"
+#include "linux/procmap.h"
 #include "linux/regions.h"
 #include "linux/sockets.h"
 
@@ -65,6 +66,29 @@ TEST_CASE("maps: folders go, names and all else stay") {
           "5000-6000 rw-p 00000000 00:00 0 \n"
           "7000-8000 rw-p 00000000 00:00 0 li");
     CHECK(without_folders("").empty());
+}
+
+TEST_CASE("mappings are found again and again where the kernel cannot be asked for one") {
+    // The request is refused for what is no file of /proc, as by a kernel that does not know it.
+    const UniqueDescriptor maps(::memfd_create("maps", 0));
+    const std::string_view text =
+        "1000-2000 r-xp 00000000 08:11 42    lib.so\n"
+        "3000-4000 rw-p 00000000 00:00 0     [heap]\n"
+        "5000-6000 rw-p 00000000 00:00 0 \n";
+    REQUIRE(::pwrite(maps.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+    MappingQuery mappings(maps.get());
+    for (int again = 0; again < 2; ++again) {
+        for (const std::uint64_t address : {0x5000u, 0x1fffu, 0x3800u}) {
+            const auto found = mappings.find(address);
+            REQUIRE(found);
+            CHECK(found->start == address / 0x1000 * 0x1000);
+            CHECK(found->end == found->start + 0x1000);
+        }
+        CHECK_FALSE(mappings.find(0xfff));
+        CHECK_FALSE(mappings.find(0x2000));
+        CHECK_FALSE(mappings.find(0x4800));
+        CHECK_FALSE(mappings.find(0x6000));
+    }
 }
 
 TEST_CASE("credentials: the lines of status that say who a process is") {

@@ -463,7 +463,7 @@ def in_machine(command: str, cpu: str) -> int:
 def test(cpu: str, arguments: list[str]) -> int:
     """Run the tests in the machine, and those of the dumps that it left here."""
     chosen = shlex.join(arguments or SMOKE)
-    parts = [f"python3 -B -m pytest -p no:cacheprovider {chosen} || worst=1"]
+    parts = [f"python3 -B -m pytest -p no:cacheprovider --color=no {chosen} || worst=1"]
     if not arguments:
         parts = [
             'for test in build/tests/cpp/*_test; do echo "== $test"; "$test" || worst=1; done',

@@ -304,7 +304,7 @@ inline bool ask_for_tiles() {
 
 // One tile of 16 rows of 64 bytes, held while `between` runs; false when it changed meanwhile.
 template <class Between>
-bool tile_holds(std::uint64_t round, Between between) {
+bool tile_holds([[maybe_unused]] std::uint64_t round, Between between) {
 #if defined(__x86_64__)
     struct alignas(64) Configuration {
         std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
