@@ -291,7 +291,7 @@ def machine(root: Path, work: str, tree: Path, *, cpu: str, results: Path) -> in
         ]  # fmt: skip
         status = 1
         started = time.monotonic()
-        ended = re.compile(rb"== ended with (\d+)")
+        ended = re.compile(rb"== ended with (\d+)\s")
         with (
             subprocess.Popen(
                 list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -301,10 +301,12 @@ def machine(root: Path, work: str, tree: Path, *, cpu: str, results: Path) -> in
             ) as watchdog,
         ):
             assert process.stdout is not None
-            for line in process.stdout:
-                sys.stdout.buffer.write(line)
+            last = b""
+            while some := process.stdout.read1(1 << 16):
+                sys.stdout.buffer.write(some)
                 sys.stdout.buffer.flush()
-                if found := ended.search(line):
+                last = last[-1000:] + some
+                if found := ended.search(last):
                     status = int(found[1])
             os.killpg(watchdog.pid, 15)
         print(f"== the machine ({cpu}) ran for {time.monotonic() - started:.0f} s", flush=True)
@@ -449,7 +451,7 @@ def copied_tree() -> Path:
 
 # What says which machine it was.
 FACTS = "uname -sr; python3 -c 'import numpy; print(\"NumPy\", numpy.__version__)'; grep -m1 ^Features /proc/cpuinfo"
-ENVIRONMENT = f"export PYTHONPATH={LAB}/site SNAPCORE_TEST_PROGRAMS={LAB}/build/tests/targets SNAPCORE_SLOWER=10"
+ENVIRONMENT = f"export PYTHONPATH={LAB}/site SNAPCORE_TEST_PROGRAMS={LAB}/build/tests/targets SNAPCORE_SLOWER=4"
 
 
 def in_machine(command: str, cpu: str) -> int:

@@ -35,7 +35,9 @@ def main() -> None:
     for placement in ("helper", "thread"):
         os.environ["SNAPCORE_TRACER"] = placement
         for preset in PRESETS:
-            result = snapcore.dump(target.pid, folder / f"{placement}-{preset}.dmp", preset)
+            result = snapcore.dump(
+                target.pid, folder / f"{placement}-{preset}.dmp", preset, max_pause=60
+            )
             print(f"{placement} {preset}: stood still for {result.pause_ns / 1e6:.1f} ms")
             assert result.diagnostics == () or not [
                 d for d in result.diagnostics if d.severity != "info"
