@@ -125,6 +125,14 @@ void LinuxSnapshot::trace(Control& control) {
                                      "and snapcore.threads() work",
                                  options_.pid);
     }
+    if (kArchitecture == Architecture::kArm64 && source_ == MemorySource::kClone &&
+        ::getenv("SNAPCORE_CLONE_ON_AARCH64") == nullptr) {
+        throw Error::unsupported("clone",
+                                 "on AArch64 a signal that comes while the clone is made has ended "
+                                 "targets (docs/aarch64.md); use method=\"live\", or set "
+                                 "SNAPCORE_CLONE_ON_AARCH64=1 for a target that may be lost",
+                                 options_.pid);
+    }
     const bool parts = source_ == MemorySource::kParts && wants_parts(options_.dump_flags);
     if (source_ == MemorySource::kLive || parts) must_read_memory();
     tracer_ = std::make_unique<TracerClient>(options_.placement, options_.pid);

@@ -451,7 +451,7 @@ def copied_tree() -> Path:
 
 # What says which machine it was.
 FACTS = "uname -sr; python3 -c 'import numpy; print(\"NumPy\", numpy.__version__)'; grep -m1 ^Features /proc/cpuinfo"
-ENVIRONMENT = f"export PYTHONPATH={LAB}/site SNAPCORE_TEST_PROGRAMS={LAB}/build/tests/targets SNAPCORE_SLOWER=4"
+ENVIRONMENT = f"export PYTHONPATH={LAB}/site SNAPCORE_TEST_PROGRAMS={LAB}/build/tests/targets SNAPCORE_SLOWER=4 SNAPCORE_CLONE_ON_AARCH64=1"
 
 
 def in_machine(command: str, cpu: str) -> int:
