@@ -12,6 +12,8 @@ import numpy as np  # noqa: F401  (it starts threads when it is first imported)
 import pytest
 from support import SLOWER, VARIANT, WINDOWS, Target
 
+import snapcore
+
 if WINDOWS:
     import windows_support
 else:
@@ -31,6 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give tests more time where everything is slower."""
     if SLOWER == 1:
         return
+    for function in (snapcore.capture, snapcore.dump):
+        assert function.__kwdefaults__ is not None
+        function.__kwdefaults__["max_pause"] *= SLOWER
     usual = float(config.getini("timeout") or 0)
     for item in items:
         own = item.get_closest_marker("timeout")
