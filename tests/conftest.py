@@ -14,6 +14,8 @@ from support import LINUX, SLOWER, VARIANT, WINDOWS, Target
 
 from snapcore import _core
 
+import snapcore
+
 if WINDOWS:
     import windows_support
 elif LINUX:
@@ -35,6 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give tests more time where everything is slower."""
     if SLOWER == 1:
         return
+    for function in (snapcore.capture, snapcore.dump):
+        assert function.__kwdefaults__ is not None
+        function.__kwdefaults__["max_pause"] *= SLOWER
     usual = float(config.getini("timeout") or 0)
     for item in items:
         own = item.get_closest_marker("timeout")
