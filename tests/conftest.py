@@ -12,9 +12,8 @@ import numpy as np  # noqa: F401  (it starts threads when it is first imported)
 import pytest
 from support import LINUX, SLOWER, VARIANT, WINDOWS, Target
 
-from snapcore import _core
-
 import snapcore
+from snapcore import _core
 
 if WINDOWS:
     import windows_support
