@@ -63,8 +63,11 @@ def hunt(pid: int, interval: float, count: int) -> snapcore.Leaks:
         if growth.grows:
             trend = growth.sparkline(ascii_only=True)
             print(f"  {trend}  {growth.per_second:+6.1f}/s  {growth.group} {growth.value}")
-    new = found.difference.added
-    print(f"{len(new)} are new, for example:")
+    added = found.difference.added
+    print(f"{len(added)} are new, for example:")
+    # A process opens this and that; of interest is what is of a type that grows.
+    grown = [g.value for g in found.growth if g.grows and g.group == "type_name"]
+    new = added.take(added["type_name"].isin(grown)) if grown else added
     for row in range(min(len(new), 3)):
         print(f"  {new['handle'][row]:5}  {new['type_name'][row]}  {new['object_name'][row]}")
     return found

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from support import ROOT, WINDOWS
+from support import ROOT
 
 EXAMPLES = ROOT / "examples"
 
@@ -25,21 +25,18 @@ def run(name: str, *arguments: object) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-# Under Wine it failed in one of two runs, on a busy machine; why is not known yet.
-if not WINDOWS:
-
-    def test_handle_leak_finds_the_forgotten_files():
-        code, said = run("handle_leak.py")
-        assert code == 1
-        first, last = map(int, re.search(r"(\d+) handles at first, (\d+) at last", said).groups())
-        assert last > first
-        assert re.search(r"/s  type_name File$", said, re.MULTILINE)
-        assert re.search(r"/s  object_name \S*upload-#\.part$", said, re.MULTILINE)
-        assert "journal" not in said
-        new = int(re.search(r"(\d+) are new", said)[1])
-        assert new >= last - first
-        shown = re.findall(r"^ +\d+  File  \S*upload-\d+\.part$", said, re.MULTILINE)
-        assert len(shown) == min(new, 3)
+def test_handle_leak_finds_the_forgotten_files():
+    code, said = run("handle_leak.py")
+    assert code == 1
+    first, last = map(int, re.search(r"(\d+) handles at first, (\d+) at last", said).groups())
+    assert last > first
+    assert re.search(r"/s  type_name File$", said, re.MULTILINE)
+    assert re.search(r"/s  object_name \S*upload-#\.part$", said, re.MULTILINE)
+    assert "journal" not in said
+    new = int(re.search(r"(\d+) are new", said)[1])
+    assert new >= last - first
+    shown = re.findall(r"^ +\d+  File  \S*upload-\d+\.part$", said, re.MULTILINE)
+    assert len(shown) == min(new, 3)
 
 
 def test_handle_leak_of_a_process_that_does_not(idle):
