@@ -117,6 +117,36 @@ void warn(Diagnostics& diagnostics, const char* code, const std::string& message
                            static_cast<std::uint64_t>(subject)});
 }
 
+struct WaitCall {
+    const Gadgets& gadgets;
+    int memory;
+    bool suspend_seccomp;
+    std::int32_t clone;
+    bool last_thread;
+};
+
+// Has a thread of the target wait for its child. False where another thread may do it instead.
+bool wait_in_target(StoppedThreads& target, pid_t tid, const WaitCall& call) {
+    try {
+        if (!target.stop_one(tid)) return false;
+        // It went to sleep meanwhile, in a call that was interrupted before: the next one has a
+        // better way home.
+        const auto rank = injection_rank(target.threads().front().restored);
+        if (rank.value_or(kWorstRank) >= kWorstRank && !call.last_thread) return false;
+        Injection injection(target, call.gadgets, call.memory, call.suspend_seccomp);
+        injection.run(kInjectedCalls.wait4,
+                      {static_cast<std::uint64_t>(call.clone), 0, kReapOptions, 0, 0, 0},
+                      {},
+                      [] {});
+        injection.put_back();
+        return true;
+    } catch (const Error& error) {
+        // Perhaps another thread can, or this one later: it ended, or called execve, or somebody
+        // else traces the target at the moment, perhaps another snapshot.
+        return error.kind() != ErrorKind::kUnsupported && error.kind() != ErrorKind::kTimedOut;
+    }
+}
+
 }  // namespace
 
 void CloneChild::make(const StoppedThreads& target,
@@ -251,7 +281,8 @@ void reap_clone(std::uint32_t pid,
                 Diagnostics& diagnostics) noexcept {
     try {
         const std::int64_t patience_ns = monotonic_ns() + kReapPatienceNs;
-        for (int attempt = 0; monotonic_ns() < patience_ns; ++attempt) {
+        bool stuck = false;
+        for (int attempt = 0; !stuck && monotonic_ns() < patience_ns; ++attempt) {
             const CloneState state = state_of(clone, pid);
             if (state == CloneState::kGone) break;
             // One whose tracer was killed is not waited for by anybody while it ends.
@@ -269,28 +300,15 @@ void reap_clone(std::uint32_t pid,
             for (const pid_t tid : candidates) {
                 StoppedThreads target(
                     pid, process_directory, monotonic_ns() + kReapPauseNs, watchdog);
-                try {
-                    if (!target.stop_one(tid)) continue;
-                    // It went to sleep meanwhile, in a call that was interrupted before: the next
-                    // one has a better way home.
-                    const auto rank = injection_rank(target.threads().front().restored);
-                    if (rank.value_or(kWorstRank) >= kWorstRank && tid != candidates.back())
-                        continue;
-                    Injection injection(target, gadgets, memory.get(), status.seccomp == 2);
-                    injection.run(
-                        kInjectedCalls.wait4,
-                        {static_cast<std::uint64_t>(clone_in_target), 0, kReapOptions, 0, 0, 0},
-                        {},
-                        [] {});
-                    injection.put_back();
-                } catch (const Error& error) {
-                    // Perhaps another thread can, or this one later: it ended, or called execve, or
-                    // somebody else traces the target at the moment, perhaps another snapshot.
-                    const bool may_pass = error.kind() == ErrorKind::kUnsupported ||
-                                          error.kind() == ErrorKind::kTimedOut;
-                    if (may_pass && monotonic_ns() < patience_ns) continue;
-                }
-                break;
+                const WaitCall call{gadgets,
+                                    memory.get(),
+                                    status.seccomp == 2,
+                                    clone_in_target,
+                                    tid == candidates.back()};
+                const bool next = !wait_in_target(target, tid, call);
+                // A thread that stays stopped is let go by the end of this one.
+                stuck = !target.release();
+                if (stuck || !next || monotonic_ns() >= patience_ns) break;
             }
         }
         if (state_of(clone, pid) != CloneState::kGone) {

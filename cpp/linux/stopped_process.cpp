@@ -71,7 +71,10 @@ void StoppedProcess::stop_all() {
             if (share) known.insert(share->seen().begin(), share->seen().end());
         }
     }
-    watchdog_.forget();
+    for (const auto& share : shares_) {
+        if (!share) continue;
+        for (const StoppedThread& thread : share->threads()) watchdog_.forget(thread.tracee.tid());
+    }
     if (size() == 0) throw process_gone(pid_, "it ended while it was being stopped");
     shares_[0]->check_program();
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -23,6 +24,15 @@ namespace {
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
 constexpr int kSeizeAgain = 3;
+// To let go what was asked to stop.
+constexpr std::int64_t kLeastPatienceNs = 20'000'000;
+constexpr std::int64_t kMostPatienceNs = 500'000'000;
+
+// By the calling thread; of a thread or the whole process.
+bool is_traced_by_us(int directory, const std::string& status_file) {
+    const Status status = parse_status(try_read_text(directory, status_file.c_str()));
+    return status.tracer_pid == static_cast<std::uint32_t>(::gettid());
+}
 
 std::string task_file(pid_t tid, const char* name) {
     return "task/" + std::to_string(tid) + "/" + name;
@@ -55,8 +65,11 @@ void StoppedThreads::seize(pid_t tid) {
     int error = tracee.seize(kOptions);
     for (int again = 0; error == EPERM && again < kSeizeAgain && is_alive(tid); ++again) {
         // The number of a leader that an execve has ended is that of another thread now: one that
-        // is traced already, if it was seized before.
-        if (static_cast<std::uint32_t>(tid) == pid_ && tracee.is_traced_here()) {
+        // is traced already, if it was seized before, as are those that it makes.
+        const bool leader = static_cast<std::uint32_t>(tid) == pid_;
+        if ((leader && tracee.is_traced_here()) ||
+            is_traced_by_us(directory_, task_file(tid, "status"))) {
+            vanished_ = true;
             throw program_replaced(pid_);
         }
         ::sched_yield();
@@ -64,7 +77,11 @@ void StoppedThreads::seize(pid_t tid) {
     }
     if (error == 0) {
         watchdog_.collect(tid);
-        if (tracee.interrupt()) waiting_.push_back(tid);
+        if (tracee.interrupt()) {
+            waiting_.push_back(tid);
+        } else {
+            vanished_ = true;
+        }
         return;
     }
     if (error == ESRCH) return;
@@ -73,17 +90,20 @@ void StoppedThreads::seize(pid_t tid) {
     throw attach_error(directory_, pid_, error, "PTRACE_SEIZE");
 }
 
-void StoppedThreads::adopt_clone(pid_t tid) {
+void StoppedThreads::adopt_clone(const Tracee& maker) {
+    const bool before = std::exchange(vanished_, true);
+    const auto tid = static_cast<pid_t>(maker.event_message());  // throws where it is killed now
+    vanished_ = before;
     // The event is the same for a new thread and for a new process made by clone(2); only threads
     // are ours to keep.
-    const std::string directory = "task/" + std::to_string(tid) + "/stat";
-    if (!try_read_text(directory_, directory.c_str()).empty()) {
+    if (!try_read_text(directory_, task_file(tid, "stat").c_str()).empty()) {
+        watchdog_.collect(tid);
         adopted_.push_back(tid);
         seen_.push_back(tid);
         return;
     }
     const Tracee child(tid);
-    if (child.wait(deadline_ns_)) child.detach();
+    if (child.wait(deadline_ns_)) let_go(child);
 }
 
 void StoppedThreads::stop(std::span<const pid_t> tids) {
@@ -115,8 +135,9 @@ bool StoppedThreads::stop_one(pid_t tid) {
     StoppedThread thread{Tracee(tid)};
     const std::size_t before = threads_.size();
     finish_stop(thread);
-    watchdog_.forget();
-    return threads_.size() > before;
+    if (threads_.size() == before) return false;
+    watchdog_.forget(tid);
+    return true;
 }
 
 // Brings a seized and interrupted thread to an event stop, where registers can be exchanged safely.
@@ -130,14 +151,19 @@ void StoppedThreads::finish_stop(StoppedThread& thread) {
         }
         switch (stop->kind) {
             case StopKind::kGone:
+                vanished_ = vanished_ || stop->signal != 0;
                 if (static_cast<std::uint32_t>(tracee.tid()) == pid_ && is_alive(tracee.tid()))
                     throw program_replaced(pid_);
                 return;
             case StopKind::kEvent:
-                if (mend(thread)) threads_.push_back(thread);
+                if (mend(thread)) {
+                    threads_.push_back(thread);
+                } else {
+                    vanished_ = true;
+                }
                 return;
-            case StopKind::kExec: throw program_replaced(pid_);
-            case StopKind::kClone: adopt_clone(static_cast<pid_t>(tracee.event_message())); break;
+            case StopKind::kExec: vanished_ = true; throw program_replaced(pid_);
+            case StopKind::kClone: adopt_clone(tracee); break;
             case StopKind::kCall:
             case StopKind::kSignal:
             case StopKind::kOther: break;
@@ -170,7 +196,7 @@ bool StoppedThreads::mend(StoppedThread& thread) {
         return true;
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::kProcessGone) return false;  // killed in the stop
-        thread.tracee.detach();                                     // it is in none of the lists
+        let_go(thread.tracee);                                      // it is in none of the lists
         if (error.kind() != ErrorKind::kUnsupported) throw;
         throw Error::unsupported(error.call(), error.detail(), pid_);
     }
@@ -190,32 +216,72 @@ void StoppedThreads::time_out(pid_t tid) const {
         ErrorKind::kTimedOut, ErrorDomain::kErrno, ETIMEDOUT, "PTRACE_INTERRUPT", text, pid_);
 }
 
-void StoppedThreads::release(pid_t keep) noexcept {
-    watchdog_.forget();
+void StoppedThreads::let_go(const Tracee& tracee, int signal) const noexcept {
+    if (tracee.detach(signal)) {
+        watchdog_.forget(tracee.tid());
+    } else {
+        // It was killed in the stop, and an execve or the end of its process waits until it is
+        // collected.
+        watchdog_.collect(tracee.tid());
+    }
+}
+
+bool StoppedThreads::let_go_when_stopped(const Tracee& tracee,
+                                         std::int64_t patience_ns) const noexcept {
+    auto stop = tracee.wait(1);
+    if (!stop && tracee.detach()) {  // of a stop that was taken note of before
+        watchdog_.forget(tracee.tid());
+        return true;
+    }
+    if (!stop) stop = tracee.wait(patience_ns);
+    if (stop && stop->kind != StopKind::kGone) {
+        let_go(tracee, stop->kind == StopKind::kSignal ? stop->signal : 0);
+    }
+    return stop.has_value();
+}
+
+// What is traced although nobody knows of it: a thread that has called execve and is the leader
+// now, from before it was seized on or after; and threads whose maker did not get to tell of them.
+bool StoppedThreads::release_untold(std::int64_t patience_ns) {
+    const auto leader = static_cast<pid_t>(pid_);
+    bool all = true;
+    if (is_traced_by_us(directory_, "status")) {
+        all = let_go_when_stopped(Tracee(leader), patience_ns);
+    }
+    for (const std::uint32_t id : list_tasks(directory_)) {
+        const auto tid = static_cast<pid_t>(id);
+        if (tid == leader || !is_traced_by_us(directory_, task_file(tid, "status"))) continue;
+        watchdog_.collect(tid);
+        all = let_go_when_stopped(Tracee(tid), patience_ns) && all;
+    }
+    return all;
+}
+
+bool StoppedThreads::release(pid_t keep) noexcept {
     std::vector<StoppedThread> kept;
     for (const StoppedThread& thread : threads_) {
         if (thread.tracee.tid() == keep) {
             kept.push_back(thread);
         } else {
-            thread.tracee.detach();
+            let_go(thread.tracee);
         }
     }
     threads_ = std::move(kept);
-    // Not stopped yet, so PTRACE_DETACH is refused; those that do not stop soon are let go by the
-    // kernel when the tracer's thread ends.
-    const std::int64_t patience = monotonic_ns() + 20'000'000;
+    const std::int64_t now = monotonic_ns();
+    const std::int64_t patience_ns =
+        std::clamp(deadline_ns_, now + kLeastPatienceNs, now + kMostPatienceNs);
+    bool all = true;
+    // Not stopped yet, so PTRACE_DETACH is refused.
     for (auto* queue : {&waiting_, &adopted_}) {
-        for (const pid_t tid : *queue) {
-            const Tracee tracee(tid);
-            const auto stop = tracee.wait(patience);
-            if (stop && stop->kind != StopKind::kGone) {
-                tracee.detach(stop->kind == StopKind::kSignal ? stop->signal : 0);
-            }
-        }
+        for (const pid_t tid : *queue) all = let_go_when_stopped(Tracee(tid), patience_ns) && all;
         queue->clear();
     }
-    // A thread that called execve is the leader now, whoever of us had the leader.
-    if (keep == 0 && !seen_.empty()) Tracee(static_cast<pid_t>(pid_)).detach();
+    try {
+        if (keep == 0 && std::exchange(vanished_, false)) all = release_untold(patience_ns) && all;
+    } catch (const Error&) {
+        // The process has gone whole.
+    }
+    return all;
 }
 
 }  // namespace snapcore::linux_os

@@ -54,7 +54,7 @@ public:
     void check_program() const;
 
     const std::vector<StoppedThread>& threads() const { return threads_; }
-    // All that was ever told of: stopped, gone, or born meanwhile.
+    // All that was ever told of, until release(): stopped, gone, or born meanwhile.
     const std::vector<pid_t>& seen() const { return seen_; }
     std::int64_t deadline_ns() const { return deadline_ns_; }
     std::uint32_t pid() const { return pid_; }
@@ -62,15 +62,19 @@ public:
     // Threads whose timed call returned early because of the stop (it cannot be mended).
     std::uint32_t interrupted_timed_calls() const { return interrupted_timed_calls_; }
 
-    // Lets all threads go but `keep`. Never throws, may be called again.
-    void release(pid_t keep = 0) noexcept;
+    // Lets all threads go but `keep`. Never throws, may be called again. False where one does not
+    // stop, so that it can't be let go: the kernel does that when the tracer's thread ends.
+    bool release(pid_t keep = 0) noexcept;
 
 private:
     bool is_alive(pid_t tid) const;
     void seize(pid_t tid);
     void finish_stop(StoppedThread& thread);
-    void adopt_clone(pid_t tid);
+    void adopt_clone(const Tracee& maker);
+    bool release_untold(std::int64_t patience_ns);
     bool mend(StoppedThread& thread);
+    void let_go(const Tracee& tracee, int signal = 0) const noexcept;
+    bool let_go_when_stopped(const Tracee& tracee, std::int64_t patience_ns) const noexcept;
     [[noreturn]] void time_out(pid_t tid) const;
 
     std::uint32_t pid_;
@@ -81,6 +85,9 @@ private:
     std::vector<pid_t> waiting_;          // seized and interrupted, not seen to stop yet
     std::vector<pid_t> adopted_;          // traced from birth, not stopped yet
     std::vector<pid_t> seen_;
+    // One that was seized was killed, or is the leader now by an execve: it may have left threads
+    // that are traced and untold.
+    bool vanished_ = false;
     std::uint32_t interrupted_timed_calls_ = 0;
 };
 

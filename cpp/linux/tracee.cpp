@@ -42,7 +42,7 @@ void* as_pointer(std::uintptr_t value) {
 
 Stop classify(const siginfo_t& info) {
     if (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
-        return {StopKind::kGone, 0};
+        return {StopKind::kGone, info.si_code == CLD_EXITED ? 0 : SIGKILL};
     }
     const int signal = info.si_status & 0xff;
     switch (info.si_status >> 8) {
@@ -123,7 +123,8 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
         const auto id = static_cast<id_t>(tid_);
         if (::waitid(P_PID, id, &info, kLook | WNOWAIT) < 0) {
             if (errno == EINTR) continue;
-            return Stop{StopKind::kGone, 0};  // ECHILD: an exec by another thread took its place
+            // ECHILD: an exec by another thread took its place.
+            return Stop{StopKind::kGone, SIGKILL};
         }
         if (info.si_pid != 0) {
             const Stop stop = classify(info);
@@ -138,7 +139,7 @@ std::optional<Stop> Tracee::wait(std::int64_t deadline_ns) const {
         if (deadline_ns != 0 && monotonic_ns() >= deadline_ns) return std::nullopt;
         // One more look after the end was seen: what can be reported must be taken, or its parent
         // never sees the zombie.
-        if (ended) return Stop{StopKind::kGone, 0};
+        if (ended) return Stop{StopKind::kGone, SIGKILL};
         ended = backoff.pause() && (has_ended(tid_) || !is_traced_here());
     }
 }
@@ -147,8 +148,8 @@ bool Tracee::resume(int request, int signal) const {
     return ptrace_call(request, tid_, 0, as_pointer(static_cast<unsigned>(signal))) == 0;
 }
 
-void Tracee::detach(int signal) const noexcept {
-    ptrace_call(PTRACE_DETACH, tid_, 0, as_pointer(static_cast<unsigned>(signal)));
+bool Tracee::detach(int signal) const noexcept {
+    return ptrace_call(PTRACE_DETACH, tid_, 0, as_pointer(static_cast<unsigned>(signal))) == 0;
 }
 
 void Tracee::kill() const noexcept {

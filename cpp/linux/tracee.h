@@ -32,7 +32,7 @@ enum class StopKind : std::uint8_t {
 
 struct Stop {
     StopKind kind = StopKind::kOther;
-    int signal = 0;
+    int signal = 0;  // of kGone: what may have killed it, 0 where it ended by itself
 };
 
 class Tracee {
@@ -49,7 +49,8 @@ public:
     // thread: should the tracer die here, the kernel still delivers it.
     std::optional<Stop> wait(std::int64_t deadline_ns) const;
     bool resume(int request, int signal = 0) const;  // PTRACE_CONT, PTRACE_SYSCALL
-    void detach(int signal = 0) const noexcept;
+    // False where it is not stopped: it runs, or has been killed in the stop.
+    bool detach(int signal = 0) const noexcept;
     // Of a clone alone.
     void kill() const noexcept;
     void set_options(unsigned long options) const;

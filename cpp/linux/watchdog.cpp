@@ -52,13 +52,13 @@ bool Watchdog::set_limit(std::int64_t limit_ns) {
 
 void Watchdog::collect(pid_t tid) {
     const std::lock_guard lock(mutex_);
-    tracees_.push_back(tid);
+    tracees_.insert(tid);
     if (tracees_.size() == 1) changed_.notify_one();
 }
 
-void Watchdog::forget() {
+void Watchdog::forget(pid_t tid) {
     const std::lock_guard lock(mutex_);
-    tracees_.clear();
+    tracees_.erase(tid);
 }
 
 void Watchdog::run() {

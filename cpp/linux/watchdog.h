@@ -4,8 +4,9 @@
 //
 // PTRACE_SEIZE waits for an execve of the target that is under way, and an execve of a process with
 // threads waits until the others, which it has killed, are collected; those that are traced
-// already, only their tracer can collect. So the dead are collected here. And what else holds up
-// the first thread (an execve from a slow disk, a page fault that nobody answers) must not keep the
+// already, only their tracer can collect. So the dead are collected here; those too that were
+// killed while they were let go, which the first thread has done with. And what else holds up the
+// first thread (an execve from a slow disk, a page fault that nobody answers) must not keep the
 // target stopped past max_pause.
 //
 // clang-format off
@@ -22,7 +23,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
-#include <vector>
+#include <unordered_set>
 
 namespace snapcore::linux_os {
 
@@ -38,7 +39,7 @@ public:
     bool set_limit(std::int64_t limit_ns);
     // From now on its end is collected here, until forget(); stops are left alone.
     void collect(pid_t tid);
-    void forget();
+    void forget(pid_t tid);
 
 private:
     void run();
@@ -47,7 +48,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::int64_t limit_ns_ = 0;
-    std::vector<pid_t> tracees_;
+    std::unordered_set<pid_t> tracees_;
     bool passed_ = false;
     bool ending_ = false;
     std::thread thread_;

@@ -474,10 +474,12 @@ def test_execve_that_waits_for_a_slow_disk(tmp_path, placement):
 CHURN = 50
 
 
-def capture_again_and_again(pid: int, allowed: tuple[type[BaseException], ...]) -> int:
+def capture_again_and_again(
+    pid: int, allowed: tuple[type[BaseException], ...], rounds: int = CHURN
+) -> int:
     """Capture; each time a snapshot that is right, or an allowed exception. The number of snapshots."""
     good = 0
-    for _ in range(CHURN):
+    for _ in range(rounds):
         with contextlib.suppress(*allowed), snapcore.capture(pid) as snap:
             threads = snap.threads()
             assert list(snap.contexts()["tid"]) == list(threads["tid"])
@@ -516,11 +518,14 @@ def test_no_clone_is_left_in_a_process_that_forks(start, placement):
 def test_execve_without_end(start, placement, kind, tmp_path):
     lives = tmp_path / "lives"
     target = start("kinds", kind, lives)
-    begin = time.monotonic()
-    good = capture_again_and_again(target.pid, (snapcore.ProcessGone,))
-    took = time.monotonic() - begin
+    good, longest = 0, 0.0
+    for _ in range(8):
+        begin = time.monotonic()
+        good += capture_again_and_again(target.pid, (snapcore.ProcessGone,), CHURN // 2)
+        longest = max(longest, time.monotonic() - begin)
     assert good > 0
-    assert took < 30, "max_pause was waited for"
+    # One thread that was killed in a stop and is not collected holds up an execve, for seconds.
+    assert longest < 3, "an execve of the target waited for the tracer"
     count = int.from_bytes(lives.read_bytes()[:8], "little")
     wait_until(lambda: int.from_bytes(lives.read_bytes()[:8], "little") > count + 5)
     wait_until(lambda: children(target.pid) == [])
