@@ -17,7 +17,6 @@ $SNAPCORE_AARCH64_MINUTES (default: 60).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -30,17 +29,18 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+import labs
+from labs import ROOT, digest, download, output, pack, run
+
 BUILD = ROOT / "build" / "aarch64"
-CACHE = (
-    Path(
-        os.environ.get("SNAPCORE_CACHE")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snapcore"
-    )
-    / "aarch64"
-)
 SUITE = "bookworm"
 PYTHON = "3.11"  # of that suite
 RECIPE = 1  # another number makes everything anew
@@ -73,48 +73,15 @@ SMOKE = (
 LAB = "/lab"  # where the copy of the tree is, in the machine
 
 
-def run(*command: str | Path, **options: object) -> None:
-    """Run a command that must succeed; what it said is shown where it does not."""
-    done = subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )  # type: ignore[call-overload]
-    if done.returncode != 0:
-        sys.stderr.buffer.write(done.stdout)
-        sys.exit(f"{command[0]} failed with {done.returncode}")
-
-
-def output(*command: str | Path) -> str:
-    """What a command that must succeed says."""
-    return subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-
-
-def digest(*paths: Path) -> str:
-    """Hash of the contents of some files."""
-    out = hashlib.sha256()
-    for path in paths:
-        out.update(path.read_bytes())
-    return out.hexdigest()
-
-
 def lines(path: Path) -> list[str]:
     """Of a file, without comments."""
     text = path.read_text(encoding="utf-8").splitlines()
     return [line for line in text if line and not line.startswith("#")]
 
 
-def kept(name: str, make: object, *sources: Path) -> Path:
-    """A folder of the cache that is made once, whole or not at all: `make(part)` fills it."""
-    folder = CACHE / f"{name}-{SUITE}-{RECIPE}-{digest(*sources)[:16]}"
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
-            part = Path(temporary) / "part"
-            part.mkdir()
-            make(part)  # type: ignore[operator]
-            part.rename(folder)
-    return folder
+def kept(name: str, make: Callable[[Path], None], *sources: Path) -> Path:
+    """A folder of the cache, of this suite and recipe and made from these files."""
+    return labs.kept(f"aarch64/{name}-{SUITE}-{RECIPE}-{digest(*sources)[:16]}", make)
 
 
 # --- What is downloaded
@@ -127,12 +94,7 @@ def download_packages(folder: Path) -> None:
     (lists / "partial").mkdir(parents=True)
     (cache / "archives" / "partial").mkdir(parents=True)
     sources = folder / "apt" / "sources.list"
-    # The mirrors that this machine uses already.
-    text = output(
-        "apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"
-    )
-    mirror = next(line.split()[0] for line in text.splitlines() if line.endswith(f" {SUITE}"))
-    sources.write_text(f"deb {mirror} {SUITE} main\n")
+    sources.write_text(f"deb {labs.debian_mirror()} {SUITE} main\n")
     options = [
         "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64", f"-oDir::State::lists={lists}",
         f"-oDir::Cache={cache}", "-oDir::State::status=/dev/null", "-oAPT::Sandbox::User=root",
@@ -174,11 +136,9 @@ def wheels() -> Path:
     """Folder of the wheels that the tests import, verified by pip."""
 
     def make(folder: Path) -> None:
-        print("== downloading what requirements.txt names")
         platforms = (f"manylinux_2_{minor}_aarch64" for minor in (36, 28, 27, 17))
-        run(
-            sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", "--only-binary=:all:",
-            "--require-hashes", "-r", HERE / "requirements.txt", "-d", folder, "--python-version", PYTHON,
+        download(
+            folder, HERE / "requirements.txt", "--python-version", PYTHON,
             *(f"--platform={platform}" for platform in platforms), "--platform=manylinux2014_aarch64",
         )  # fmt: skip
 
@@ -400,27 +360,7 @@ def compile_all() -> Path:
 
 def build() -> Path:
     """Compile, and pack the wheel, a test artefact."""
-    folder = compile_all()
-    stage = BUILD / "wheel"
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    run(
-        sys.executable, "-c",
-        "import sys; from scikit_build_core.build import prepare_metadata_for_build_wheel as f; f(sys.argv[1])",
-        stage, cwd=ROOT,
-    )  # fmt: skip
-    run("cmake", "--install", folder, "--prefix", stage)
-    shutil.copytree(
-        ROOT / "src", stage, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (facts,) = stage.glob("*.dist-info/WHEEL")
-    facts.write_text(re.sub(r"(?m)^Tag: .*\n", "", facts.read_text()).rstrip() + f"\nTag: {TAG}\n")
-    out = ROOT / "dist" / "aarch64"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    run(sys.executable, "-m", "wheel", "pack", stage, "-d", out)
-    (made,) = out.glob("*.whl")
-    return made
+    return pack(BUILD / "wheel", compile_all(), TAG, ROOT / "dist" / "aarch64")
 
 
 def copied_tree() -> Path:

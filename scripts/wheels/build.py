@@ -24,26 +24,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = map(str, Path(__file__).resolve().parents[:2])
 
 import contents
 import installed
+import labs
 import roots
 import zig
+from labs import ROOT, run
 from platforms import PAGE, RESULTS, render
-from targets import BUILD, PLATFORMS, ROOT, Platform, Python, pythons
+from targets import BUILD, PLATFORMS, Platform, Python, pythons
 
 DIST = ROOT / "dist" / "wheels"
-
-
-def run(*command: str | Path, **options: Any) -> None:
-    """Run a command that must succeed; what it said is shown where it does not."""
-    done = subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )
-    if done.returncode != 0:
-        sys.stderr.buffer.write(done.stdout)
-        sys.exit(f"{command[0]} failed with {done.returncode}")
 
 
 def folder_of(python: Python, platform: Platform) -> Path:
@@ -91,29 +83,8 @@ def compile_all(platform: Platform, wanted: list[Python], backend: str = "") -> 
 
 def pack(platform: Platform, python: Python, built: Path) -> Path:
     """Make the wheel of what was compiled."""
-    stage = BUILD / platform.name / "stage" / python.tag
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    run(
-        sys.executable, "-c",
-        "import sys; from scikit_build_core.build import prepare_metadata_for_build_wheel as f; f(sys.argv[1])",
-        stage, cwd=ROOT,
-    )  # fmt: skip
-    run("cmake", "--install", built, "--prefix", stage)
-    run("cmake", "--install", built, "--prefix", stage, "--component", python.tag)
-    shutil.copytree(
-        ROOT / "src", stage, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (facts,) = stage.glob("*.dist-info/WHEEL")
-    text = re.sub(r"(?m)^Tag: .*\n", "", facts.read_text(encoding="utf-8")).rstrip()
     tag = f"{python.tag}-{python.tag}-{platform.tag}"
-    facts.write_text(f"{text}\nTag: {tag}\n", encoding="utf-8")
-    DIST.mkdir(parents=True, exist_ok=True)
-    for old in DIST.glob(f"*-{tag}.whl"):
-        old.unlink()
-    run(sys.executable, "-m", "wheel", "pack", stage, "-d", DIST)
-    (made,) = DIST.glob(f"*-{tag}.whl")
-    return made
+    return labs.pack(BUILD / platform.name / "stage" / python.tag, built, tag, DIST, "", python.tag)
 
 
 def build(platform: Platform, wanted: list[Python]) -> list[dict[str, Any]]:
@@ -251,8 +222,8 @@ def main() -> int:
     if options.list:
         print(*names(), sep="\n")
         return 0
-    os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(roots.CACHE / "zig"))
-    os.environ.setdefault("ZIG_LOCAL_CACHE_DIR", str(roots.CACHE / "zig"))
+    os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(labs.CACHE / "zig"))
+    os.environ.setdefault("ZIG_LOCAL_CACHE_DIR", str(labs.CACHE / "zig"))
     if options.short:
         short()
         return 0

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import contents
 import roots
-from targets import BUILD, ROOT, Platform, Python
+from labs import ROOT, output
+from targets import BUILD, Platform, Python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,6 @@ WORK = ROOT / "scripts" / "wheels" / "work.py"
 DUMP = ROOT / "tests" / "corpus" / "file" / "linux.dmp"
 # The oldest that snapcore asks for, where it has a wheel for the Python.
 OLDEST_NUMPY = {"cp311": "1.26.4", "cp312": "1.26.4"}
-
-
-def output(*command: str | Path, **options: Any) -> str:
-    """What a command writes, which must succeed."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def files_of(folder: Path) -> set[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -12,26 +12,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from targets import BUILD, ROOT
-
-CACHE = Path(
-    os.environ.get("SNAPCORE_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snapcore"
-)
-_MIRROR = "http://deb.debian.org/debian"
-
-
-def run(*command: str | Path, **options: Any) -> str:
-    """Run a command that must succeed; what it writes."""
-    done = subprocess.run(
-        list(map(str, command)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
-    return done.stdout
+from labs import CACHE, ROOT, debian_mirror, output, run
+from targets import BUILD
 
 
 def debian(name: str, suite: str, packages: str, *options: str) -> Path:
@@ -56,7 +38,9 @@ def debian(name: str, suite: str, packages: str, *options: str) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     print(f"== making a root of Debian {suite}", flush=True)
-    run("debootstrap", "--variant=minbase", f"--include={packages}", *options, suite, root, _MIRROR)
+    run(
+        "debootstrap", "--variant=minbase", f"--include={packages}", *options, suite, root, debian_mirror(),
+    )  # fmt: skip
     marker.write_text(made_from, encoding="utf-8")
     return root
 
@@ -121,16 +105,28 @@ def windows_lab() -> dict[str, Any]:
     run(sys.executable, lab, "build")
     (wheel,) = (ROOT / "dist" / "wine" / "production").glob("*.whl")
     facts = contents.check(wheel)
-    run(sys.executable, lab, "test", "tests/unit")
+    said = json.loads(
+        output(sys.executable, lab, "python", "production", "-c", _READ).splitlines()[-1]
+    )
+    assert said["threads"] > 0
     return {
         "platform": "windows-amd64",
         "tag": "cp311-win_amd64",
-        "python": "3.11",
+        "python": said["python"].rpartition(".")[0],
         "bytes": facts["bytes"],
         "checks": ["contents"],
-        "runs": [{"where": "CPython 3.11 for Windows under Wine", "numpy": "1.26.4",
+        "runs": [{"where": f"CPython {said['python']} for Windows under Wine", "numpy": said["numpy"],
                   "did": ["install", "import", "read"]}],
     }  # fmt: skip
+
+
+# Plain Wine has no snapshots, so the production module reads there.
+_READ = """
+import json, numpy, platform, snapcore
+with snapcore.open("tests/corpus/file/linux.dmp", strict=True) as dump:
+    threads = len(dump.threads())
+print(json.dumps({"python": platform.python_version(), "numpy": numpy.__version__, "threads": threads}))
+"""
 
 
 def test_sdist() -> dict[str, Any]:
@@ -147,7 +143,7 @@ def test_sdist() -> dict[str, Any]:
     (made,) = work.glob("*.tar.gz")
     with tarfile.open(made) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    tracked = set(run("git", "ls-files", cwd=ROOT).split("\n")) - {""}
+    tracked = set(output("git", "ls-files", cwd=ROOT).split("\n")) - {""}
     lacking = {n for n in tracked - names if not n.startswith(".")}
     assert not lacking, f"not in the sdist: {sorted(lacking)}"
     wheels = work / "wheels"
@@ -156,7 +152,7 @@ def test_sdist() -> dict[str, Any]:
         "hypothesis>=6.100", "pip", "minidump==0.0.24", "zstandard", "jinja2")  # fmt: skip
     script = work / "test"
     script.write_text(_SDIST, encoding="utf-8")
-    said = run(
+    said = output(
         "unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c",
         'mount -t proc proc "$0/proc" && mount -t devtmpfs dev "$0/dev"; mount -t tmpfs tmpfs "$0/dev/shm";'
         ' ip link set lo up 2>/dev/null; exec chroot "$0" env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/bin:/bin'

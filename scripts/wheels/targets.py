@@ -11,7 +11,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from labs import ROOT
+
 BUILD = ROOT / "build" / "wheels"
 # The C library of the oldest system that the wheels are for.
 GLIBC = "2.28"

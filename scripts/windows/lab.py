@@ -13,26 +13,23 @@ What is downloaded is verified and kept in $SNAPCORE_CACHE (default: ~/.cache/sn
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+from labs import ROOT, digest, download, kept, pack, run
+
 BUILD = ROOT / "build" / "windows"
 PYTHON = BUILD / "python"
 WINE = Path("/usr/lib/wine/wine64")
-CACHE = Path(
-    os.environ.get("SNAPCORE_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snapcore"
-)
 # Two modules from one build; they differ in the names of two DLLs.
 VARIANTS = ("production", "stand_in")
 TAG = "cp311-cp311-win_amd64"
@@ -42,38 +39,12 @@ NOT_COPIED = shutil.ignore_patterns(
 )  # fmt: skip
 
 
-def run(*command: str | Path, **options: object) -> None:
-    """Run a command that must succeed; what it said is shown where it does not."""
-    done = subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )  # type: ignore[call-overload]
-    if done.returncode != 0:
-        sys.stderr.buffer.write(done.stdout)
-        sys.exit(f"{command[0]} failed with {done.returncode}")
-
-
-def digest(*paths: Path) -> str:
-    """Hash of the contents of some files."""
-    out = hashlib.sha256()
-    for path in paths:
-        out.update(path.read_bytes())
-    return out.hexdigest()
-
-
 def fetch(requirements: Path, *platform: str) -> Path:
     """Folder of the wheels that a file of requirements names, verified by pip; downloaded once."""
-    folder = CACHE / f"{requirements.stem}-{digest(requirements)[:16]}"
-    if not folder.exists():
-        print(f"== downloading what {requirements.name} names")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as name:
-            part = Path(name) / "wheels"
-            run(
-                sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", "--only-binary=:all:",
-                "--require-hashes", "-r", requirements, "-d", part, *platform,
-            )  # fmt: skip
-            part.rename(folder)
-    return folder
+    return kept(
+        f"{requirements.stem}-{digest(requirements)[:16]}",
+        lambda folder: download(folder, requirements, *platform),
+    )
 
 
 def the_wheel(folder: Path, name: str) -> Path:
@@ -211,27 +182,7 @@ def build() -> Path:
 
 def wheel(variant: str) -> Path:
     """Pack what was built; a test artefact, since users get what MSVC builds."""
-    folder = build()
-    stage = BUILD / variant / "wheel"
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    run(
-        sys.executable, "-c",
-        "import sys; from scikit_build_core.build import prepare_metadata_for_build_wheel as f; f(sys.argv[1])",
-        stage, cwd=ROOT,
-    )  # fmt: skip
-    run("cmake", "--install", folder, "--prefix", stage, "--component", variant)
-    shutil.copytree(
-        ROOT / "src", stage, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )  # fmt: skip
-    (facts,) = stage.glob("*.dist-info/WHEEL")
-    facts.write_text(re.sub(r"(?m)^Tag: .*\n", "", facts.read_text()).rstrip() + f"\nTag: {TAG}\n")
-    out = ROOT / "dist" / "wine" / variant
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    run(sys.executable, "-m", "wheel", "pack", stage, "-d", out)
-    (made,) = out.glob("*.whl")
-    return made
+    return pack(BUILD / variant / "wheel", build(), TAG, ROOT / "dist" / "wine" / variant, variant)
 
 
 def install(variant: str) -> Path:
