@@ -79,7 +79,7 @@ Column nothing_known(const char* format, std::size_t rows, std::size_t width) {
     return out;
 }
 
-Column texts_of(const StringHeap& heap, std::shared_ptr<const void> owner) {
+Column texts_of(const StringHeap& heap, const std::shared_ptr<const void>& owner) {
     Column out;
     out.format = "U";
     out.length = static_cast<std::int64_t>(heap.size());
@@ -125,7 +125,7 @@ template <class T>
 Column column_of(const T* values,
                  const std::uint8_t* valid,
                  std::size_t rows,
-                 std::shared_ptr<const void> owner) {
+                 const std::shared_ptr<const void>& owner) {
     Column out;
     out.format = format_of<T>();
     out.length = static_cast<std::int64_t>(rows);
@@ -139,20 +139,20 @@ Column column_of(const T* values,
         out.buffers[1] =
             owned(bitmap(rows, [&](std::size_t row) { return values[row] != Boolean::kFalse; }));
     } else {
-        out.buffers[1] = {values, std::move(owner)};
+        out.buffers[1] = {values, owner};
     }
     return out;
 }
 
 template <class T>
-Column column_of(const snapcore::Column<T>& values, std::shared_ptr<const void> owner) {
+Column column_of(const snapcore::Column<T>& values, const std::shared_ptr<const void>& owner) {
     const std::size_t rows = values.size();
     if (values.is_unknown()) return nothing_known(format_of<T>(), rows, sizeof(T));
     const std::uint8_t* const valid = values.valid().empty() ? nullptr : values.valid().data();
-    return column_of(values.values().data(), valid, rows, std::move(owner));
+    return column_of(values.values().data(), valid, rows, owner);
 }
 
-Column column_of(const StringColumn& values, std::shared_ptr<const void> owner) {
+Column column_of(const StringColumn& values, const std::shared_ptr<const void>& owner) {
     const std::size_t rows = values.size();
     Column out;
     if (values.is_unknown()) {
@@ -188,9 +188,9 @@ Column column_of(const StringColumn& values, std::shared_ptr<const void> owner) 
 
 #define SNAPCORE_ARROW_BARE(T) \
     template Column column_of( \
-        const T*, const std::uint8_t*, std::size_t, std::shared_ptr<const void>)
-#define SNAPCORE_ARROW_COLUMN(T)                                                        \
-    template Column column_of(const snapcore::Column<T>&, std::shared_ptr<const void>); \
+        const T*, const std::uint8_t*, std::size_t, const std::shared_ptr<const void>&)
+#define SNAPCORE_ARROW_COLUMN(T)                                                               \
+    template Column column_of(const snapcore::Column<T>&, const std::shared_ptr<const void>&); \
     SNAPCORE_ARROW_BARE(T)
 SNAPCORE_ARROW_COLUMN(Boolean);
 SNAPCORE_ARROW_COLUMN(std::uint8_t);

@@ -103,14 +103,14 @@ std::string encode(const Metadata& metadata);
 
 // `owner` keeps the column alive. Values are not copied, save those of Boolean, which become bits.
 template <class T>
-Column column_of(const snapcore::Column<T>& values, std::shared_ptr<const void> owner);
-Column column_of(const StringColumn& values, std::shared_ptr<const void> owner);
+Column column_of(const snapcore::Column<T>& values, const std::shared_ptr<const void>& owner);
+Column column_of(const StringColumn& values, const std::shared_ptr<const void>& owner);
 // The same of bare values: `valid` is one byte a row, or null where all is known.
 template <class T>
 Column column_of(const T* values,
                  const std::uint8_t* valid,
                  std::size_t rows,
-                 std::shared_ptr<const void> owner);
+                 const std::shared_ptr<const void>& owner);
 
 // Fill structures of the caller, who must release them.
 void export_schema(const Batch& batch, ArrowSchema* out);

@@ -2,7 +2,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <cstring>
+#include <algorithm>
+#include <cstddef>
+#include <span>
 #include <type_traits>
 
 #include "bindings/bindings.h"
@@ -71,7 +73,8 @@ py::array_t<std::uint64_t> memory_ranges(DumpFile& file) {
     const auto* const ranges = without_gil([&] { return &file.memory_ranges(); });
     static_assert(sizeof(minidump::FileRange) == 5 * sizeof(std::uint64_t));
     py::array_t<std::uint64_t> out({ranges->size(), std::size_t{5}});
-    std::memcpy(out.mutable_data(), ranges->data(), ranges->size() * sizeof(minidump::FileRange));
+    const std::span<const std::byte> bytes = std::as_bytes(std::span(*ranges));
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(out.mutable_data()));
     return out;
 }
 
@@ -80,7 +83,8 @@ py::array_t<std::uint8_t> handle_operations(DumpFile& file) {
     const auto operations = without_gil([&] { return file.handle_operations(); });
     const std::size_t size = sizeof(minidump::raw::AVRF_HANDLE_OPERATION);
     py::array_t<std::uint8_t> out({operations.size(), size});
-    std::memcpy(out.mutable_data(), operations.data(), operations.size() * size);
+    const std::span<const std::byte> bytes = std::as_bytes(std::span(operations));
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(out.mutable_data()));
     return out;
 }
 

@@ -69,6 +69,8 @@ void raise(const Error& error, const py::handle& cancelled) {
 void bind_errors(py::module_& module) {
     static py::handle cancelled;
     cancelled = py::exception<Error>(module, "Cancelled").release();
+    // pybind11 gives it by value.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param)
     py::register_local_exception_translator([](std::exception_ptr pointer) {
         try {
             if (pointer) std::rethrow_exception(pointer);

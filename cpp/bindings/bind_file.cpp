@@ -17,7 +17,7 @@ namespace snapcore::bindings {
 namespace {
 
 std::span<const std::byte> bytes_of(const py::buffer_info& info) {
-    if (!PyBuffer_IsContiguous(info.view(), 'C')) {
+    if (PyBuffer_IsContiguous(info.view(), 'C') == 0) {
         throw py::value_error("the bytes must be contiguous");
     }
     return {static_cast<const std::byte*>(info.ptr),

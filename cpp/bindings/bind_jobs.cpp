@@ -179,7 +179,7 @@ std::unique_ptr<PolledDumpJob> start_dump(std::uint32_t pid,
 
 // Into a file, or without a path in chunks.
 std::unique_ptr<PolledDumpJob> start_whole(std::shared_ptr<minidump::DumpFile> dump,
-                                           std::optional<std::string> path,
+                                           const std::optional<std::string>& path,
                                            bool overwrite) {
     WholeRequest request{std::move(dump), path.value_or(""), overwrite, nullptr};
     std::shared_ptr<ChunkQueue> chunks;

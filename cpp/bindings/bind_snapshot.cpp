@@ -45,7 +45,7 @@ py::bytes read(ProcessView& view, std::uint64_t address, std::size_t size) {
 
 std::size_t read_into(ProcessView& view, std::uint64_t address, const py::buffer& buffer) {
     const py::buffer_info info = buffer.request(true);
-    if (!PyBuffer_IsContiguous(info.view(), 'C')) {
+    if (PyBuffer_IsContiguous(info.view(), 'C') == 0) {
         throw py::value_error("the buffer must be contiguous");
     }
     const std::span<std::byte> out(static_cast<std::byte*>(info.ptr),

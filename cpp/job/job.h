@@ -48,7 +48,7 @@ public:
         ended_.wait(lock, [this] { return done_; });
         join();
         if (error_) std::rethrow_exception(error_);
-        return *result_;
+        return *result_;  // NOLINT(bugprone-unchecked-optional-access): run() sets one of the two
     }
 
 private:

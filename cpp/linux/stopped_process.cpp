@@ -24,20 +24,20 @@ StoppedProcess::StoppedProcess(std::uint32_t pid,
                                std::int64_t deadline_ns,
                                Watchdog& watchdog,
                                SecondThread* second)
-    : pid_(pid), directory_(directory), watchdog_(watchdog), second_(second) {
-    shares_[0].emplace(pid, directory, deadline_ns, watchdog);
-    if (second != nullptr) shares_[1].emplace(pid, directory, deadline_ns, watchdog);
+    : pid_(pid),
+      directory_(directory),
+      watchdog_(watchdog),
+      second_(second),
+      own_(pid, directory, deadline_ns, watchdog) {
+    if (second != nullptr) of_second_.emplace(pid, directory, deadline_ns, watchdog);
 }
 
 void StoppedProcess::each_share(const std::function<void(StoppedThreads&)>& work) {
-    if (second_ == nullptr) {
-        work(*shares_[0]);
-        return;
-    }
-    second_->start([&] { work(*shares_[1]); });
+    if (second_ == nullptr || !of_second_) return work(own_);
+    second_->start([&] { work(*of_second_); });
     std::exception_ptr error;
     try {
-        work(*shares_[0]);
+        work(own_);
     } catch (...) {
         error = std::current_exception();
     }
@@ -65,43 +65,35 @@ void StoppedProcess::stop_all() {
                 threads.stop(is_of_second(threads) ? all.subspan(half) : all.first(half));
             });
         } else {
-            shares_[0]->stop(all);
+            own_.stop(all);
         }
-        for (const auto& share : shares_) {
-            if (share) known.insert(share->seen().begin(), share->seen().end());
-        }
+        known.insert(own_.seen().begin(), own_.seen().end());
+        if (of_second_) known.insert(of_second_->seen().begin(), of_second_->seen().end());
     }
-    for (const auto& share : shares_) {
-        if (!share) continue;
-        for (const StoppedThread& thread : share->threads()) watchdog_.forget(thread.tracee.tid());
+    for (const StoppedThread& thread : own_.threads()) watchdog_.forget(thread.tracee.tid());
+    if (of_second_) {
+        for (const StoppedThread& thread : of_second_->threads()) {
+            watchdog_.forget(thread.tracee.tid());
+        }
     }
     if (size() == 0) throw process_gone(pid_, "it ended while it was being stopped");
-    shares_[0]->check_program();
+    own_.check_program();
 }
 
 std::size_t StoppedProcess::size() const {
-    std::size_t out = 0;
-    for (const auto& share : shares_) {
-        if (share) out += share->threads().size();
-    }
-    return out;
+    return own_.threads().size() + (of_second_ ? of_second_->threads().size() : 0);
 }
 
 std::uint32_t StoppedProcess::interrupted_timed_calls() const {
-    std::uint32_t out = 0;
-    for (const auto& share : shares_) {
-        if (share) out += share->interrupted_timed_calls();
-    }
-    return out;
+    return own_.interrupted_timed_calls() +
+           (of_second_ ? of_second_->interrupted_timed_calls() : 0);
 }
 
 const StoppedThreads& StoppedProcess::best_to_inject() const {
-    // NOLINTBEGIN(bugprone-unchecked-optional-access): both were made by the constructor.
-    if (second_ == nullptr) return *shares_[0];
-    const auto own = best_injection_rank(*shares_[0]);
-    const auto other = best_injection_rank(*shares_[1]);
-    return other && (!own || *other < *own) ? *shares_[1] : *shares_[0];
-    // NOLINTEND(bugprone-unchecked-optional-access)
+    if (!of_second_) return own_;
+    const auto own = best_injection_rank(own_);
+    const auto other = best_injection_rank(*of_second_);
+    return other && (!own || *other < *own) ? *of_second_ : own_;
 }
 
 void StoppedProcess::release() noexcept {

@@ -40,8 +40,7 @@ public:
     // Whose threads include the one that takes an injected call best.
     const StoppedThreads& best_to_inject() const;
     bool is_of_second(const StoppedThreads& threads) const {
-        const auto& second = shares_[1];
-        return second && &threads == &*second;
+        return of_second_ && &threads == &*of_second_;
     }
 
     // Calls `work` for each share of the threads, on the thread of the tracer that has it, at the
@@ -55,7 +54,8 @@ private:
     int directory_;
     Watchdog& watchdog_;
     SecondThread* second_;
-    std::optional<StoppedThreads> shares_[2];  // the second is empty without a second thread
+    StoppedThreads own_;
+    std::optional<StoppedThreads> of_second_;  // where there is a second thread
 };
 
 }  // namespace snapcore::linux_os

@@ -311,6 +311,8 @@ ReleaseRecord TracerClient::release() noexcept {
         // In a fork of the caller: the snapshot stays the caller's.
         socket_.reset();
         // Its thread is not here, and another may have its place: neither joined nor detached.
+        // Without memory for that nothing could be done:
+        // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new)
         if (thread_.joinable()) (void)new std::thread(std::move(thread_));
         return record;
     }

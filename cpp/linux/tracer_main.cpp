@@ -8,7 +8,7 @@
 
 #include "linux/tracer.h"
 
-int main(int argc, char**) {
+int main(int argc, char** /*argv*/) {
     constexpr int kSocket = 3;
     if (argc != 1) return 2;
     ::syscall(436 /* close_range */, kSocket + 1, ~0u, 0);

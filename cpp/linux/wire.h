@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -48,13 +49,13 @@ public:
     T get() {
         static_assert(std::is_trivially_copyable_v<T>);
         T value;
-        std::memcpy(&value, take(sizeof value).data(), sizeof value);
+        std::memcpy(&value, std::as_bytes(std::span(take(sizeof value))).data(), sizeof value);
         return value;
     }
     std::string_view text() { return take(get<std::uint64_t>()); }
     template <class T>
     std::vector<T> values() {
-        const std::string_view raw = text();
+        const auto raw = std::as_bytes(std::span(text()));
         std::vector<T> out(raw.size() / sizeof(T));
         if (!out.empty()) std::memcpy(out.data(), raw.data(), out.size() * sizeof(T));
         return out;

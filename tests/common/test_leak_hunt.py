@@ -339,7 +339,7 @@ def test_handles_of_every_process(child, tmp_path):
     mine, theirs = table["pid"] == os.getpid(), table["pid"] == child.pid
     for rows in (mine, theirs):
         (name,) = set(table.take(rows)["process_name"])
-        assert name.startswith("python")
+        assert "python" in name
     wait_until(lambda: "held.log" in names(snapcore.handles(child.pid)))
     if not WINDOWS:
         assert set(table.take(theirs)["handle"]) == set(snapcore.handles(child.pid)["handle"])
@@ -353,7 +353,7 @@ def test_threads_of_every_process(child):
     alone = snapcore.threads(child.pid)
     assert sorted(theirs["tid"].tolist()) == sorted(alone["tid"].tolist())
     assert len(theirs) >= 2
-    assert {n.startswith("python") for n in theirs["process_name"]} == {True}
+    assert {"python" in n for n in theirs["process_name"]} == {True}
     for column in ("priority", "base_priority", "created_at_ns"):
         assert theirs.valid(column).all(), column
     assert theirs.valid("state").all()
@@ -375,7 +375,7 @@ def test_commands_over_every_process(run, child, tmp_path):
     said = json.loads(out)
     assert said["all"] is True
     assert [row["pid"] for row in said["rows"]] == [child.pid]
-    assert said["rows"][0]["process_name"].startswith("python")
+    assert "python" in said["rows"][0]["process_name"]
     _, out, _ = run("handles", "--all", "--name", "*held.log")
     header = out.splitlines()[0].split()
     assert header[:3] == ["pid", "process_name", "handle"]
