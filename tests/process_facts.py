@@ -25,6 +25,17 @@ class _Memory(ctypes.Structure):
     ]
 
 
+class _HeapEntry(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_uint32),
+        ("overhead", ctypes.c_uint8),
+        ("region", ctypes.c_uint8),
+        ("flags", ctypes.c_uint16),
+        ("rest", ctypes.c_byte * 24),
+    ]
+
+
 class _ThreadEntry(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_uint32)
@@ -42,6 +53,23 @@ def private_bytes() -> int:
     out.cb = ctypes.sizeof(out)
     assert _kernel.K32GetProcessMemoryInfo(wintypes.HANDLE(_self()), ctypes.byref(out), out.cb)
     return out.PrivateUsage or out.WorkingSetSize
+
+
+def heap_bytes() -> int:
+    """What its heaps have handed out."""
+    _kernel.HeapWalk.argtypes = [ctypes.c_void_p, ctypes.POINTER(_HeapEntry)]
+    _kernel.GetProcessHeaps.argtypes = [wintypes.DWORD, ctypes.c_void_p]
+    heaps = (ctypes.c_void_p * 64)()
+    count = _kernel.GetProcessHeaps(len(heaps), heaps)
+    assert 0 < count <= len(heaps)
+    total = 0
+    busy = 4  # PROCESS_HEAP_ENTRY_BUSY
+    for heap in heaps[:count]:
+        entry = _HeapEntry()
+        while _kernel.HeapWalk(heap, ctypes.byref(entry)):
+            if entry.flags & busy:
+                total += entry.size
+    return total
 
 
 def handles() -> int:

@@ -23,6 +23,7 @@
 #include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "linux/remote_memory.h"
+#include "linux/stopped_process.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -43,6 +44,7 @@ constexpr std::int64_t kDeathNsPerGiB = 100'000'000;
 constexpr std::int64_t kReapPatienceNs = 3'000'000'000;
 constexpr int kWorstRank = 5;  // of injection_rank()
 constexpr long kReapStepNs = 10'000'000;
+constexpr int kAttemptsOfOneThread = 10;
 
 std::string proc(pid_t pid, const char* name) {
     return "/proc/" + std::to_string(pid) + "/" + name;
@@ -117,34 +119,84 @@ void warn(Diagnostics& diagnostics, const char* code, const std::string& message
                            static_cast<std::uint64_t>(subject)});
 }
 
-struct WaitCall {
-    const Gadgets& gadgets;
-    int memory;
-    bool suspend_seccomp;
-    std::int32_t clone;
-    bool last_thread;
+void wait_by(const StoppedThreads& threads,
+             const Gadgets& gadgets,
+             int memory,
+             bool suspend_seccomp,
+             std::int32_t clone) {
+    Injection injection(threads, gadgets, memory, suspend_seccomp);
+    injection.run(kInjectedCalls.wait4,
+                  {static_cast<std::uint64_t>(clone), 0, kReapOptions, 0, 0, 0},
+                  {},
+                  [] {});
+    injection.put_back();
+}
+
+struct Parent {
+    std::uint32_t pid;
+    int directory;
+    std::int32_t clone;  // its number there
+    Watchdog& watchdog;
 };
 
-// Has a thread of the target wait for its child. False where another thread may do it instead.
-bool wait_in_target(StoppedThreads& target, pid_t tid, const WaitCall& call) {
-    try {
-        if (!target.stop_one(tid)) return false;
-        // It went to sleep meanwhile, in a call that was interrupted before: the next one has a
-        // better way home.
-        const auto rank = injection_rank(target.threads().front().restored);
-        if (rank.value_or(kWorstRank) >= kWorstRank && !call.last_thread) return false;
-        Injection injection(target, call.gadgets, call.memory, call.suspend_seccomp);
-        injection.run(kInjectedCalls.wait4,
-                      {static_cast<std::uint64_t>(call.clone), 0, kReapOptions, 0, 0, 0},
-                      {},
-                      [] {});
-        injection.put_back();
-        return true;
-    } catch (const Error& error) {
-        // Perhaps another thread can, or this one later: it ended, or called execve, or somebody
-        // else traces the target at the moment, perhaps another snapshot.
-        return error.kind() != ErrorKind::kUnsupported && error.kind() != ErrorKind::kTimedOut;
+UniqueDescriptor open_memory(const Parent& parent) {
+    // Anew each time: an execve takes the memory of before away, but not the zombie.
+    return UniqueDescriptor(::openat(parent.directory, "mem", O_RDONLY | O_CLOEXEC));
+}
+
+bool has_seccomp_filter(const Parent& parent) {
+    return parse_status(try_read_text(parent.directory, "status")).seccomp == 2;
+}
+
+// Has one thread of the parent wait for its child, the one that feels a stop least. False where a
+// thread does not stop: it is let go by the end of this one.
+bool wait_by_one_thread(const Parent& parent, std::int64_t patience_ns) {
+    const UniqueDescriptor memory = open_memory(parent);
+    const Gadgets gadgets = find_gadgets(parent.directory, memory.get());
+    const bool filtered = has_seccomp_filter(parent);
+    const std::vector<pid_t> candidates = threads_by_disturbance(parent.directory);
+    for (const pid_t tid : candidates) {
+        StoppedThreads target(
+            parent.pid, parent.directory, monotonic_ns() + kReapPauseNs, parent.watchdog);
+        bool next = true;
+        try {
+            if (target.stop_one(tid)) {
+                // It went to sleep meanwhile, in a call that was interrupted before: the next one
+                // has a better way home.
+                const auto rank = injection_rank(target.threads().front().restored);
+                if (rank.value_or(kWorstRank) < kWorstRank || tid == candidates.back()) {
+                    wait_by(target, gadgets, memory.get(), filtered, parent.clone);
+                    next = false;
+                }
+            }
+        } catch (const Error& error) {
+            // Perhaps another thread can, or this one later: it ended, or called execve, or
+            // somebody else traces the target at the moment, perhaps another snapshot.
+            next = error.kind() == ErrorKind::kUnsupported || error.kind() == ErrorKind::kTimedOut;
+        }
+        if (!target.release()) return false;
+        if (!next || monotonic_ns() >= patience_ns) break;
     }
+    return true;
+}
+
+// The same while all of them stand still: where execve follows execve, one thread does not live
+// long enough.
+bool wait_in_stop(const Parent& parent) {
+    StoppedProcess target(
+        parent.pid, parent.directory, monotonic_ns() + kReapPauseNs, parent.watchdog, nullptr);
+    try {
+        target.stop_all();
+        const UniqueDescriptor memory = open_memory(parent);
+        wait_by(target.best_to_inject(),
+                find_gadgets(parent.directory, memory.get()),
+                memory.get(),
+                has_seccomp_filter(parent),
+                parent.clone);
+    } catch (const Error&) {
+        // It ended, called execve, or is traced by somebody else: perhaps later.
+    }
+    return target.release();
 }
 
 }  // namespace
@@ -281,8 +333,9 @@ void reap_clone(std::uint32_t pid,
                 Diagnostics& diagnostics) noexcept {
     try {
         const std::int64_t patience_ns = monotonic_ns() + kReapPatienceNs;
-        bool stuck = false;
-        for (int attempt = 0; !stuck && monotonic_ns() < patience_ns; ++attempt) {
+        const Parent parent{pid, process_directory, clone_in_target, watchdog};
+        bool goes_on = true;
+        for (int attempt = 0; goes_on && monotonic_ns() < patience_ns; ++attempt) {
             const CloneState state = state_of(clone, pid);
             if (state == CloneState::kGone) break;
             // One whose tracer was killed is not waited for by anybody while it ends.
@@ -291,25 +344,8 @@ void reap_clone(std::uint32_t pid,
                 ::nanosleep(&step, nullptr);
             }
             if (state == CloneState::kEnding) continue;
-            // Anew each time: an execve takes the memory of before away, but not the zombie.
-            const UniqueDescriptor memory(::openat(process_directory, "mem", O_RDONLY | O_CLOEXEC));
-            if (!memory) break;
-            const Gadgets gadgets = find_gadgets(process_directory, memory.get());
-            const Status status = parse_status(try_read_text(process_directory, "status"));
-            const std::vector<pid_t> candidates = threads_by_disturbance(process_directory);
-            for (const pid_t tid : candidates) {
-                StoppedThreads target(
-                    pid, process_directory, monotonic_ns() + kReapPauseNs, watchdog);
-                const WaitCall call{gadgets,
-                                    memory.get(),
-                                    status.seccomp == 2,
-                                    clone_in_target,
-                                    tid == candidates.back()};
-                const bool next = !wait_in_target(target, tid, call);
-                // A thread that stays stopped is let go by the end of this one.
-                stuck = !target.release();
-                if (stuck || !next || monotonic_ns() >= patience_ns) break;
-            }
+            goes_on = attempt < kAttemptsOfOneThread ? wait_by_one_thread(parent, patience_ns)
+                                                     : wait_in_stop(parent);
         }
         if (state_of(clone, pid) != CloneState::kGone) {
             warn(diagnostics,

@@ -96,12 +96,17 @@ const StoppedThreads& StoppedProcess::best_to_inject() const {
     return other && (!own || *other < *own) ? *of_second_ : own_;
 }
 
-void StoppedProcess::release() noexcept {
+bool StoppedProcess::release() noexcept {
+    bool own = true;
+    bool other = true;
     try {
-        each_share([](StoppedThreads& threads) { threads.release(); });
+        each_share([&](StoppedThreads& threads) {
+            (is_of_second(threads) ? other : own) = threads.release();
+        });
     } catch (const std::exception&) {
         // The work throws nothing.
     }
+    return own && other;
 }
 
 }  // namespace snapcore::linux_os

@@ -276,7 +276,7 @@ def test_the_file(tmp_path, pages, idle, capsys, monkeypatch):
     assert main(["report", str(idle)]) in (ExitCode.OK, ExitCode.WARNINGS)
     (page,) = tmp_path.iterdir()
     assert capsys.readouterr().out == f"{page.name}\n"
-    assert re.fullmatch(rf"snapcore-python[\w.]*\.{idle}\.html", page.name)
+    assert re.fullmatch(rf"snapcore-\w*python[\w.]*\.{idle}\.html", page.name)
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     first = page.read_bytes()
     assert main(["report", str(idle)]) == ExitCode.FAILURE

@@ -519,13 +519,13 @@ def test_execve_without_end(start, placement, kind, tmp_path):
     lives = tmp_path / "lives"
     target = start("kinds", kind, lives)
     good, longest = 0, 0.0
-    for _ in range(8):
+    for _ in range(40):
         begin = time.monotonic()
-        good += capture_again_and_again(target.pid, (snapcore.ProcessGone,), CHURN // 2)
+        good += capture_again_and_again(target.pid, (snapcore.ProcessGone,), CHURN // 10)
         longest = max(longest, time.monotonic() - begin)
     assert good > 0
     # One thread that was killed in a stop and is not collected holds up an execve, for seconds.
-    assert longest < 3, "an execve of the target waited for the tracer"
+    assert longest < 2.9, "an execve of the target waited for the tracer"
     count = int.from_bytes(lives.read_bytes()[:8], "little")
     wait_until(lambda: int.from_bytes(lives.read_bytes()[:8], "little") > count + 5)
     wait_until(lambda: children(target.pid) == [])

@@ -13,8 +13,11 @@ const DWORD kReserved =
     PSS_CAPTURE_RESERVED_00000002 | PSS_CAPTURE_RESERVED_00000400 | PSS_CAPTURE_RESERVED_00004000;
 
 std::mutex mutex;
-// Freed ones stay, so that a use after the end is seen and not suffered.
+// The last ones that were freed stay, so that a use after the end is seen and not suffered. No
+// handle is ever given twice.
+constexpr std::size_t kFreedThatStay = 64;
 std::map<HPSS, std::unique_ptr<Snapshot>> snapshots;
+std::deque<HPSS> freed_snapshots;
 ULONG_PTR next_handle = 0x5350000;
 
 // Entries that are ready beforehand, for measurements.
@@ -37,6 +40,16 @@ struct Marker {
     }
 };
 std::map<HPSSWALK, std::unique_ptr<Marker>> markers;
+std::deque<HPSSWALK> freed_markers;
+
+template <class Handle, class Object>
+void forget_the_oldest(std::map<Handle, Object>& objects, std::deque<Handle>& freed, Handle last) {
+    const std::lock_guard lock(mutex);
+    freed.push_back(last);
+    if (freed.size() <= kFreedThatStay) return;
+    objects.erase(freed.front());
+    freed.pop_front();
+}
 
 template <class Needs>
 bool depends(DWORD flags, DWORD detail, Needs base, const char* name) {
@@ -357,6 +370,7 @@ DWORD WINAPI SimFree(HANDLE process, HPSS handle) {
     if (snapshot->trace_section != nullptr) CloseHandle(snapshot->trace_section);
     *snapshot = Snapshot{};
     snapshot->alive = false;
+    forget_the_oldest(snapshots, freed_snapshots, handle);
     return injected("PssFreeSnapshot");
 }
 
@@ -432,6 +446,7 @@ DWORD WINAPI SimMarkerFree(HPSSWALK handle) {
     // Spoilt memory stays for a while: a pointer into it shows what it is.
     marker->alive = false;
     marker->memory.clear();
+    forget_the_oldest(markers, freed_markers, handle);
     return injected("PssWalkMarkerFree");
 }
 
