@@ -132,7 +132,13 @@ UniqueDescriptor to_memory_file(const std::string& bytes) {
     for (std::size_t at = 0; at < bytes.size();) {
         const ssize_t n = ::write(file.get(), bytes.data() + at, bytes.size() - at);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw Error::from_errno(errno, "write");
+        if (n < 0) {
+            throw Error::from_errno(
+                errno,
+                "write",
+                "what the tracer hands over goes through a file in memory, to which the limit of "
+                "memory and that of file sizes (RLIMIT_FSIZE) apply as well");
+        }
         at += static_cast<std::size_t>(n);
     }
     return file;
