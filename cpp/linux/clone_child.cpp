@@ -23,7 +23,6 @@
 #include "linux/pagemap.h"
 #include "linux/procfs.h"
 #include "linux/remote_memory.h"
-#include "linux/stopped_process.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -44,7 +43,7 @@ constexpr std::int64_t kDeathNsPerGiB = 100'000'000;
 constexpr std::int64_t kReapPatienceNs = 3'000'000'000;
 constexpr int kWorstRank = 5;  // of injection_rank()
 constexpr long kReapStepNs = 10'000'000;
-constexpr int kAttemptsOfOneThread = 10;
+constexpr int kFoundBefore = 10;  // attempts
 
 std::string proc(pid_t pid, const char* name) {
     return "/proc/" + std::to_string(pid) + "/" + name;
@@ -150,9 +149,13 @@ bool has_seccomp_filter(const Parent& parent) {
 
 // Has one thread of the parent wait for its child, the one that feels a stop least. False where a
 // thread does not stop: it is let go by the end of this one.
-bool wait_by_one_thread(const Parent& parent, std::int64_t patience_ns) {
-    const UniqueDescriptor memory = open_memory(parent);
-    const Gadgets gadgets = find_gadgets(parent.directory, memory.get());
+//
+// What is needed is found before the stop, or in it: where execve follows execve, it is gone sooner
+// than it is used.
+bool wait_by_one_thread(const Parent& parent, bool find_in_stop, std::int64_t patience_ns) {
+    UniqueDescriptor memory = open_memory(parent);
+    Gadgets gadgets;
+    if (!find_in_stop) gadgets = find_gadgets(parent.directory, memory.get());
     const bool filtered = has_seccomp_filter(parent);
     const std::vector<pid_t> candidates = threads_by_disturbance(parent.directory);
     for (const pid_t tid : candidates) {
@@ -165,6 +168,10 @@ bool wait_by_one_thread(const Parent& parent, std::int64_t patience_ns) {
                 // has a better way home.
                 const auto rank = injection_rank(target.threads().front().restored);
                 if (rank.value_or(kWorstRank) < kWorstRank || tid == candidates.back()) {
+                    if (find_in_stop) {
+                        memory = open_memory(parent);
+                        gadgets = find_gadgets(parent.directory, memory.get());
+                    }
                     wait_by(target, gadgets, memory.get(), filtered, parent.clone);
                     next = false;
                 }
@@ -178,25 +185,6 @@ bool wait_by_one_thread(const Parent& parent, std::int64_t patience_ns) {
         if (!next || monotonic_ns() >= patience_ns) break;
     }
     return true;
-}
-
-// The same while all of them stand still: where execve follows execve, one thread does not live
-// long enough.
-bool wait_in_stop(const Parent& parent) {
-    StoppedProcess target(
-        parent.pid, parent.directory, monotonic_ns() + kReapPauseNs, parent.watchdog, nullptr);
-    try {
-        target.stop_all();
-        const UniqueDescriptor memory = open_memory(parent);
-        wait_by(target.best_to_inject(),
-                find_gadgets(parent.directory, memory.get()),
-                memory.get(),
-                has_seccomp_filter(parent),
-                parent.clone);
-    } catch (const Error&) {
-        // It ended, called execve, or is traced by somebody else: perhaps later.
-    }
-    return target.release();
 }
 
 }  // namespace
@@ -344,8 +332,7 @@ void reap_clone(std::uint32_t pid,
                 ::nanosleep(&step, nullptr);
             }
             if (state == CloneState::kEnding) continue;
-            goes_on = attempt < kAttemptsOfOneThread ? wait_by_one_thread(parent, patience_ns)
-                                                     : wait_in_stop(parent);
+            goes_on = wait_by_one_thread(parent, attempt >= kFoundBefore, patience_ns);
         }
         if (state_of(clone, pid) != CloneState::kGone) {
             warn(diagnostics,

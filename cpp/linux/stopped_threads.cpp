@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <sys/ptrace.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,7 +24,9 @@ namespace {
 // freeze it.
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
-constexpr int kSeizeAgain = 3;
+// EPERM that passes: of a thread that ends, or whose number an execve is giving to another.
+constexpr int kSeizeAgain = 25;
+constexpr int kSeizeAwake = 3;
 // To let go what was asked to stop.
 constexpr std::int64_t kLeastPatienceNs = 20'000'000;
 constexpr std::int64_t kMostPatienceNs = 500'000'000;
@@ -64,15 +67,18 @@ void StoppedThreads::seize(pid_t tid) {
     const Tracee tracee(tid);
     int error = tracee.seize(kOptions);
     for (int again = 0; error == EPERM && again < kSeizeAgain && is_alive(tid); ++again) {
-        // The number of a leader that an execve has ended is that of another thread now: one that
-        // is traced already, if it was seized before, as are those that it makes.
-        const bool leader = static_cast<std::uint32_t>(tid) == pid_;
-        if ((leader && tracee.is_traced_here()) ||
-            is_traced_by_us(directory_, task_file(tid, "status"))) {
+        // By this tracer: the number of a leader that an execve has ended is that of another thread
+        // now, which was seized before; and those that it makes are traced as well.
+        if (tracee.is_traced_here()) {
             vanished_ = true;
             throw program_replaced(pid_);
         }
-        ::sched_yield();
+        if (again < kSeizeAwake) {
+            ::sched_yield();
+        } else {
+            const timespec step{0, 1'000'000};
+            ::nanosleep(&step, nullptr);
+        }
         error = tracee.seize(kOptions);
     }
     if (error == 0) {
