@@ -120,10 +120,9 @@ void warn(Diagnostics& diagnostics, const char* code, const std::string& message
 
 void wait_by(const StoppedThreads& threads,
              const Gadgets& gadgets,
-             int memory,
              bool suspend_seccomp,
              std::int32_t clone) {
-    Injection injection(threads, gadgets, memory, suspend_seccomp);
+    Injection injection(threads, gadgets, suspend_seccomp);
     injection.run(kInjectedCalls.wait4,
                   {static_cast<std::uint64_t>(clone), 0, kReapOptions, 0, 0, 0},
                   {},
@@ -172,7 +171,7 @@ bool wait_by_one_thread(const Parent& parent, bool find_in_stop, std::int64_t pa
                         memory = open_memory(parent);
                         gadgets = find_gadgets(parent.directory, memory.get());
                     }
-                    wait_by(target, gadgets, memory.get(), filtered, parent.clone);
+                    wait_by(target, gadgets, filtered, parent.clone);
                     next = false;
                 }
             }

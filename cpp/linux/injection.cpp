@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "linux/injection.h"
 
+#include <fcntl.h>
 #include <sys/ptrace.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/owners.h"
 #include "linux/procfs.h"
 #include "linux/procmap.h"
 #include "linux/remote_memory.h"
@@ -84,10 +86,7 @@ std::optional<int> best_injection_rank(const StoppedThreads& target) {
     return order.front().first;
 }
 
-Injection::Injection(const StoppedThreads& target,
-                     const Gadgets& gadgets,
-                     int memory,
-                     bool suspend_seccomp)
+Injection::Injection(const StoppedThreads& target, const Gadgets& gadgets, bool suspend_seccomp)
     : target_(target) {
     const std::vector<Candidate> order = candidates(target);
     if (order.empty()) {
@@ -97,17 +96,19 @@ Injection::Injection(const StoppedThreads& target,
                                  "use method=\"live\"",
                                  target.pid());
     }
-    Gadgets there = still_there(gadgets, memory);
+    // Anew in the stop: an execve gives other memory, and that of before may still be readable.
+    const UniqueDescriptor memory(::openat(target.directory(), "mem", O_RDONLY | O_CLOEXEC));
+    Gadgets there = still_there(gadgets, memory.get());
     if (there.call == 0 && there.plain_call == 0) {
-        // None were found, or they are gone: `memory` may be that of a program before.
+        // None were found, or they are gone, with the program that they were of.
         const std::uint64_t code = instruction_pointer(order.front().second->restored);
         char byte;
-        const bool same = ::pread(memory, &byte, 1, static_cast<off_t>(code)) == 1;
+        const bool same = ::pread(memory.get(), &byte, 1, static_cast<off_t>(code)) == 1;
         if (!same || gadgets.call != 0 || gadgets.plain_call != 0) {
             throw program_replaced(target.pid());
         }
         // Looked for in the middle of an execve, perhaps.
-        there = find_gadgets(target.directory(), memory);
+        there = find_gadgets(target.directory(), memory.get());
     }
     const bool home_possible = there.call != 0 && there.come_home != 0;
     for (const auto& [rank, thread] : order) {

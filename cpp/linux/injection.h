@@ -38,10 +38,7 @@ class Injection {
 public:
     // `suspend_seccomp`: ask the kernel to leave the target's filter out (needs CAP_SYS_ADMIN).
     // Throws Unsupported where no thread can do it.
-    Injection(const StoppedThreads& target,
-              const Gadgets& gadgets,
-              int memory,
-              bool suspend_seccomp);
+    Injection(const StoppedThreads& target, const Gadgets& gadgets, bool suspend_seccomp);
     ~Injection();
     Injection(const Injection&) = delete;
     Injection& operator=(const Injection&) = delete;

@@ -134,7 +134,6 @@ private:
     TracerRequest request_;
     Watchdog& watchdog_;
     UniqueDescriptor directory_;
-    UniqueDescriptor memory_;
     Gadgets gadgets_;
     bool suspend_seccomp_ = false;
     std::int64_t started_ns_ = 0;
@@ -203,9 +202,9 @@ void Tracer::capture() {
     if (needs(need::kClone)) {
         refuse_seccomp(parse_status(try_read_text(directory, "status")));
         for (int attempt = 0; attempt < kGadgetAttempts; ++attempt) {
-            memory_ = open_at(directory, "mem");
-            if (!memory_) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
-            gadgets_ = find_gadgets(directory, memory_.get());
+            const UniqueDescriptor memory = open_at(directory, "mem");
+            if (!memory) throw attach_error(directory, request_.pid, errno, "open /proc/PID/mem");
+            gadgets_ = find_gadgets(directory, memory.get());
             // Nothing is found in the middle of an execve.
             if (gadgets_.call != 0 || gadgets_.plain_call != 0) break;
             const timespec step{0, 1'000'000};
@@ -296,7 +295,7 @@ void Tracer::clone(StoppedProcess& target) {
 
 void Tracer::clone_by(StoppedThreads& threads, Event& cloned, Event& others_released) {
     bool overdue = false;
-    Injection injection(threads, gadgets_, memory_.get(), suspend_seccomp_);
+    Injection injection(threads, gadgets_, suspend_seccomp_);
     const auto sample_where = [&](bool is_injecting) {
         for (const StoppedThread& thread : threads.threads()) {
             if ((thread.tracee.tid() == injection.tid()) != is_injecting) continue;
