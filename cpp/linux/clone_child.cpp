@@ -137,9 +137,10 @@ struct Parent {
     Watchdog& watchdog;
 };
 
-UniqueDescriptor open_memory(const Parent& parent) {
+Gadgets find_gadgets_of(const Parent& parent) {
     // Anew each time: an execve takes the memory of before away, but not the zombie.
-    return UniqueDescriptor(::openat(parent.directory, "mem", O_RDONLY | O_CLOEXEC));
+    const UniqueDescriptor memory(::openat(parent.directory, "mem", O_RDONLY | O_CLOEXEC));
+    return find_gadgets(parent.directory, memory.get());
 }
 
 bool has_seccomp_filter(const Parent& parent) {
@@ -152,9 +153,7 @@ bool has_seccomp_filter(const Parent& parent) {
 // What is needed is found before the stop, or in it: where execve follows execve, it is gone sooner
 // than it is used.
 bool wait_by_one_thread(const Parent& parent, bool find_in_stop, std::int64_t patience_ns) {
-    UniqueDescriptor memory = open_memory(parent);
-    Gadgets gadgets;
-    if (!find_in_stop) gadgets = find_gadgets(parent.directory, memory.get());
+    const Gadgets before = find_in_stop ? Gadgets{} : find_gadgets_of(parent);
     const bool filtered = has_seccomp_filter(parent);
     const std::vector<pid_t> candidates = threads_by_disturbance(parent.directory);
     for (const pid_t tid : candidates) {
@@ -167,10 +166,7 @@ bool wait_by_one_thread(const Parent& parent, bool find_in_stop, std::int64_t pa
                 // has a better way home.
                 const auto rank = injection_rank(target.threads().front().restored);
                 if (rank.value_or(kWorstRank) < kWorstRank || tid == candidates.back()) {
-                    if (find_in_stop) {
-                        memory = open_memory(parent);
-                        gadgets = find_gadgets(parent.directory, memory.get());
-                    }
+                    const Gadgets gadgets = find_in_stop ? find_gadgets_of(parent) : before;
                     wait_by(target, gadgets, filtered, parent.clone);
                     next = false;
                 }

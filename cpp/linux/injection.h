@@ -8,6 +8,7 @@
 // call                                | purpose                       | can block on
 // PTRACE_SETREGSET, SETSIGMASK        | arrange the call              | nothing
 // process_vm_readv, process_vm_writev | the frame, the bytes under it | mmap_lock of the target
+// open, pread /proc/PID/mem           | is the code still there       | mmap_lock of the target
 // PTRACE_SYSCALL, waitid WNOHANG      | run the call                  | as long as the call itself takes (fork: 20 ms a GiB)
 // clang-format on
 #pragma once
@@ -29,11 +30,11 @@ struct InjectedResult {
     pid_t child = 0;         // made by clone, in our pid namespace
 };
 
-// Chooses the thread and makes one call in it; put_back() or the destructor restores it, after
-// which it is an ordinary stopped thread again.
 // Of the thread that takes a call best, 0 the best of all; nullopt where none can.
 std::optional<int> best_injection_rank(const StoppedThreads& target);
 
+// Chooses the thread and makes one call in it; put_back() or the destructor restores it, after
+// which it is an ordinary stopped thread again.
 class Injection {
 public:
     // `suspend_seccomp`: ask the kernel to leave the target's filter out (needs CAP_SYS_ADMIN).

@@ -96,17 +96,12 @@ const StoppedThreads& StoppedProcess::best_to_inject() const {
     return other && (!own || *other < *own) ? *of_second_ : own_;
 }
 
-bool StoppedProcess::release() noexcept {
-    bool own = true;
-    bool other = true;
+void StoppedProcess::release() noexcept {
     try {
-        each_share([&](StoppedThreads& threads) {
-            (is_of_second(threads) ? other : own) = threads.release();
-        });
+        each_share([](StoppedThreads& threads) { threads.release(); });
     } catch (const std::exception&) {
         // The work throws nothing.
     }
-    return own && other;
 }
 
 }  // namespace snapcore::linux_os

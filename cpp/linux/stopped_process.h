@@ -46,8 +46,8 @@ public:
     // Calls `work` for each share of the threads, on the thread of the tracer that has it, at the
     // same time. Throws what one of them threw.
     void each_share(const std::function<void(StoppedThreads&)>& work);
-    // See StoppedThreads::release().
-    bool release() noexcept;
+    // Never throws, may be called again.
+    void release() noexcept;
 
 private:
     std::uint32_t pid_;

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from support import ROOT
+from support import ROOT, WINDOWS
 
 EXAMPLES = ROOT / "examples"
 
@@ -35,9 +35,15 @@ def test_handle_leak_finds_the_forgotten_files():
     assert "journal" not in said
     new = int(re.search(r"(\d+) are new", said)[1])
     assert new >= last - first
-    shown = re.findall(r"^ +\d+  File  \S*upload-\d+\.part$", said, re.MULTILINE)
-    # Under Wine semaphores of its own may grow beside them.
-    assert 1 <= len(shown) <= 3
+    shown = re.findall(r"^ +\d+  (\w+)  (.*)$", said, re.MULTILINE)
+    assert len(shown) == min(new, 3)
+    # Under Wine semaphores of its own may grow beside the files.
+    growing = set(re.findall(r"/s  type_name (\w+)$", said, re.MULTILINE))
+    assert growing == {"File"} or WINDOWS
+    assert {kind for kind, _ in shown} <= growing
+    files = [name for kind, name in shown if kind == "File"]
+    assert files
+    assert all(re.search(r"upload-\d+\.part$", name) for name in files)
 
 
 def test_handle_leak_of_a_process_that_does_not(idle):

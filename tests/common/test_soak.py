@@ -58,9 +58,8 @@ class Form:
 
 
 if WINDOWS:
-    # Wine gives little back of what its heap no longer hands out, so the heap is what tells.
     FORM = (
-        Form(1000, 100, 8, 20, 20, 4, 128, 16 * 1024)
+        Form(1000, 100, 8, 20, 20, 4, 128, 4096)
         if LONG
         else Form(90, 18, 4, 3, 9, 5, 2048, 64 * 1024)
     )

@@ -32,7 +32,7 @@ int give(const std::vector<std::string>& lines, char* buffer, int size) {
     std::snprintf(buffer, static_cast<std::size_t>(size), "%s", text.c_str());
     return static_cast<int>(text.size());
 }
-// A long run would not end otherwise; those who look take them long before.
+// Those who look take them long before; a run that looks for leaks must find none here.
 constexpr std::size_t kMostCalls = 1000;
 std::map<std::string, Injection> injections;
 
