@@ -196,7 +196,7 @@ bool is_control_block(pid_t tid, std::uint64_t address) {
     return read_remote(tid, address, bytes) == bytes.size() && self == address;
 }
 
-void add_hidden_registers(pid_t, UserRegisters&) {}
+void add_hidden_registers(pid_t /*tid*/, UserRegisters& /*registers*/) {}
 
 std::vector<std::byte> read_extended_state(pid_t tid) {
     std::array<std::byte, xsave::kLargestImage> buffer;  // AMX included; not initialised on purpose
@@ -224,12 +224,12 @@ DebugRegisters read_debug_registers(pid_t tid) {
     return out;
 }
 
-void forget_call(pid_t) {}
-void change_call(pid_t, std::uint64_t) {}
-bool loses_state_in_a_call(pid_t) {
+void forget_call(pid_t /*tid*/) {}
+void change_call(pid_t /*tid*/, std::uint64_t /*number*/) {}
+bool loses_state_in_a_call(pid_t /*tid*/) {
     return false;
 }
-void restore_extended_state(pid_t, const std::vector<std::byte>&) {}
+void restore_extended_state(pid_t /*tid*/, const std::vector<std::byte>& /*state*/) {}
 
 int disturbance_of_call(long number, const std::array<std::uint64_t, 6>& arguments) {
     switch (number) {
@@ -330,20 +330,21 @@ UserRegisters with_call(const UserRegisters& base,
     return r;
 }
 
-std::optional<DisguisedCall> disguised_call(const UserRegisters&, const UserRegisters&) {
+std::optional<DisguisedCall> disguised_call(const UserRegisters& /*found*/,
+                                            const UserRegisters& /*call*/) {
     return std::nullopt;
 }
 
-std::optional<Interruption> interrupted_again(const UserRegisters&) {
+std::optional<Interruption> interrupted_again(const UserRegisters& /*found*/) {
     return std::nullopt;
 }
 
-bool may_come_home(pid_t) {
+bool may_come_home(pid_t /*tid*/) {
     return true;
 }
 
 // The frame begins with the return gadget's address.
-void lead_home(UserRegisters& registers, const HomeFrame& frame, std::uint64_t) {
+void lead_home(UserRegisters& registers, const HomeFrame& frame, std::uint64_t /*return_gadget*/) {
     registers.rsp = frame.parent_stack;
 }
 

@@ -18,6 +18,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
+#include <utility>
 
 #include "linux/access.h"
 #include "linux/page_compare.h"
@@ -33,7 +35,7 @@ using namespace linux_os;
 
 constexpr long kCloseRange = 436;
 
-std::string yes(bool value) {
+std::string_view yes(bool value) {
     return value ? "yes" : "no";
 }
 
@@ -129,8 +131,8 @@ std::vector<AccessCheck> check_access(std::uint32_t pid) {
             out.push_back({operation, true, "", ""});
             return;
         }
-        const Error refusal = attach_error(directory.get(), pid, error, call);
-        if (refusal.kind() == ErrorKind::kProcessGone) throw refusal;
+        Error refusal = attach_error(directory.get(), pid, error, call);
+        if (refusal.kind() == ErrorKind::kProcessGone) throw std::move(refusal);
         out.push_back({operation, false, std::string(call), refusal.detail()});
     };
     const auto open_error = [&](const char* name) {

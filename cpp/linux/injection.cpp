@@ -62,28 +62,26 @@ bool can_make_call(const Tracee& tracee) {
     return !tracee.in_restartable_sequence() && !loses_state_in_a_call(tracee.tid());
 }
 
-using Candidate = std::pair<int, const StoppedThread*>;  // and its rank
+}  // namespace
 
-// Best first.
-std::vector<Candidate> candidates(const StoppedThreads& target) {
+std::vector<Injection::Candidate> Injection::candidates(const StoppedThreads& target) {
     std::vector<Candidate> out;
     for (const StoppedThread& thread : target.threads()) {
         const auto rank = injection_rank(thread.restored);
         // With a signal to deliver it does as well, only later: it may be the one thread that there
         // is.
-        if (rank) out.emplace_back(*rank + (thread.signals_pending ? kPenalty : 0), &thread);
+        if (rank) out.push_back({*rank + (thread.signals_pending ? kPenalty : 0), &thread});
     }
-    std::stable_sort(
-        out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::stable_sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) {
+        return a.rank < b.rank;
+    });
     return out;
 }
 
-}  // namespace
-
 std::optional<int> best_injection_rank(const StoppedThreads& target) {
-    const std::vector<Candidate> order = candidates(target);
+    const auto order = Injection::candidates(target);
     if (order.empty()) return std::nullopt;
-    return order.front().first;
+    return order.front().rank;
 }
 
 Injection::Injection(const StoppedThreads& target, const Gadgets& gadgets, bool suspend_seccomp)
@@ -101,7 +99,7 @@ Injection::Injection(const StoppedThreads& target, const Gadgets& gadgets, bool 
     Gadgets there = still_there(gadgets, memory.get());
     if (there.call == 0 && there.plain_call == 0) {
         // None were found, or they are gone, with the program that they were of.
-        const std::uint64_t code = instruction_pointer(order.front().second->restored);
+        const std::uint64_t code = instruction_pointer(order.front().thread->restored);
         char byte;
         const bool same = ::pread(memory.get(), &byte, 1, static_cast<off_t>(code)) == 1;
         if (!same || gadgets.call != 0 || gadgets.plain_call != 0) {
@@ -111,43 +109,14 @@ Injection::Injection(const StoppedThreads& target, const Gadgets& gadgets, bool 
         there = find_gadgets(target.directory(), memory.get());
     }
     const bool home_possible = there.call != 0 && there.come_home != 0;
-    for (const auto& [rank, thread] : order) {
-        if (!can_make_call(thread->tracee)) continue;
-        if (!home_possible) break;
-        if (const auto room = own_stack(*thread)) {
-            if (prepare(*thread, there, *room)) break;
-        }
-    }
-    if (!thread_ && home_possible) {
-        // Every stack is a heap's, or hardly any of it is left.
-        if (const auto room = far_stack(there)) {
-            for (const auto& [rank, thread] : order) {
-                if (!can_make_call(thread->tracee)) continue;
-                if (prepare(*thread, there, *room)) break;
-            }
-        }
-    }
-    if (!thread_) {
-        // Without a way home the window is short, and the diagnostics say that it was there.
-        for (const auto& [rank, thread] : order) {
-            if (!can_make_call(thread->tracee)) continue;
-            call_address_ = there.plain_call != 0 ? there.plain_call : there.call;
-            if (call_address_ == 0) break;
-            saved_.general = thread->restored;
-            if (kCallsLoseExtendedState) saved_.extended = thread->tracee.extended_state();
-            saved_mask_ = thread->tracee.signal_mask();
-            thread_ = *thread;
-            break;
-        }
-    }
-    if (!thread_) {
+    if (!(home_possible && choose_with_way_home(order, there)) && !choose_without(order, there)) {
         throw Error::unsupported("PTRACE_SETREGSET",
                                  "the target has no system call instruction that can be used, or "
                                  "every thread is inside a "
                                  "restartable sequence; try again or use method=\"live\"",
                                  target.pid());
     }
-    if (suspend_seccomp) thread_->tracee.set_options(kOptions | kSuspendSeccomp);
+    if (suspend_seccomp) tracee_.set_options(kOptions | kSuspendSeccomp);
 }
 
 Injection::~Injection() {
@@ -158,8 +127,32 @@ Injection::~Injection() {
     }
 }
 
-pid_t Injection::tid() const {
-    return thread_->tracee.tid();
+bool Injection::choose_with_way_home(const std::vector<Candidate>& order, const Gadgets& gadgets) {
+    for (const auto& [rank, thread] : order) {
+        if (!can_make_call(thread->tracee)) continue;
+        const auto room = own_stack(*thread);
+        if (room && prepare(*thread, gadgets, *room)) return true;
+    }
+    // Every stack is a heap's, or hardly any of it is left.
+    const auto room = far_stack(gadgets);
+    return room && std::any_of(order.begin(), order.end(), [&](const Candidate& one) {
+               return can_make_call(one.thread->tracee) && prepare(*one.thread, gadgets, *room);
+           });
+}
+
+// The window is short then, and the diagnostics say that it was there.
+bool Injection::choose_without(const std::vector<Candidate>& order, const Gadgets& gadgets) {
+    call_address_ = gadgets.plain_call != 0 ? gadgets.plain_call : gadgets.call;
+    if (call_address_ == 0) return false;
+    const auto chosen = std::find_if(order.begin(), order.end(), [](const Candidate& one) {
+        return can_make_call(one.thread->tracee);
+    });
+    if (chosen == order.end()) return false;
+    tracee_ = chosen->thread->tracee;
+    saved_.general = chosen->thread->restored;
+    if (kCallsLoseExtendedState) saved_.extended = tracee_.extended_state();
+    saved_mask_ = tracee_.signal_mask();
+    return true;
 }
 
 // A write that succeeds proves only that memory is mapped; goroutine and coroutine stacks lie in
@@ -225,7 +218,7 @@ bool Injection::prepare(const StoppedThread& thread, const Gadgets& gadgets, con
     call_address_ = gadgets.call;
     come_home_ = gadgets.come_home;
     frame_ = std::move(frame);
-    thread_ = thread;
+    tracee_ = thread.tracee;
     return true;
 }
 
@@ -242,14 +235,13 @@ InjectedResult Injection::run(std::uint64_t number,
     at_exit_ = false;
     // Registers first: with the mask first, a tracer that dies in between would leave the thread
     // with every signal blocked.
-    thread_->tracee.set_registers(disguise_ ? disguise_->outside : registers);
-    thread_->tracee.set_signal_mask(kInjectionMask);
+    tracee_.set_registers(disguise_ ? disguise_->outside : registers);
+    tracee_.set_signal_mask(kInjectionMask);
     return drive(meanwhile, overdue);
 }
 
 InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                                 const std::function<void()>& overdue) {
-    const Tracee& tracee = thread_->tracee;
     InjectedResult result;
     bool entered = false;
     bool inside = false;
@@ -257,30 +249,30 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
     bool late = false;
     int signal = 0;
     for (int stops = 0; stops < kMostStops; ++stops) {
-        if (!tracee.resume(PTRACE_SYSCALL, signal)) break;
+        if (!tracee_.resume(PTRACE_SYSCALL, signal)) break;
         signal = 0;
         if (entered && meanwhile && !watched) {
             watched = true;
             meanwhile();
         }
-        std::optional<Stop> stop = tracee.wait(late ? 0 : target_.deadline_ns());
-        if (!stop) {
+        const auto in_time = late ? std::nullopt : tracee_.wait(target_.deadline_ns());
+        if (!in_time && !late) {
             late = true;
             overdue();
             // Calls back a thread that has not entered the call: the freezer of its cgroup may hold
             // it outside.
-            tracee.interrupt();
-            stop = tracee.wait(0);
+            tracee_.interrupt();
         }
-        switch (stop->kind) {
+        const Stop stop = in_time ? *in_time : tracee_.wait();
+        switch (stop.kind) {
             case StopKind::kCall: {
-                inside = tracee.at_call_entry();
+                inside = tracee_.at_call_entry();
                 if (inside) {
-                    if (disguise_) tracee.set_call(disguise_->at_entry, number_);
+                    if (disguise_) tracee_.set_call(disguise_->at_entry, number_);
                     entered = true;
                     break;
                 }
-                const std::int64_t value = call_result(tracee.registers());
+                const std::int64_t value = call_result(tracee_.registers());
                 // A stop asked for meanwhile makes fork begin again; the kernel sees to it when the
                 // thread goes on.
                 if (will_restart(value)) {
@@ -291,10 +283,10 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                 at_exit_ = true;
                 return result;
             }
-            case StopKind::kClone: result.child = static_cast<pid_t>(tracee.event_message()); break;
-            case StopKind::kSignal:
-                signal = stop->signal;
-                break;  // SIGSTOP; all others are blocked
+            case StopKind::kClone:
+                result.child = static_cast<pid_t>(tracee_.event_message());
+                break;
+            case StopKind::kSignal: signal = stop.signal; break;  // SIGSTOP; all others are blocked
             case StopKind::kGone:
                 // Not ours to keep any more, and without a way home it would run the program.
                 if (result.child != 0) Tracee(result.child).kill();
@@ -314,15 +306,14 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
 // From the exit of the call to an event stop, with no user instruction in between: only there does
 // the kernel look at the restored registers and go on with the call that was interrupted.
 void Injection::to_event_stop() {
-    const Tracee& tracee = thread_->tracee;
     int signal = 0;
     for (int stops = 0; stops < kMostStops; ++stops) {
-        tracee.interrupt();
-        if (!tracee.resume(PTRACE_CONT, signal)) break;
-        const auto stop = tracee.wait(0);
-        if (stop->kind == StopKind::kEvent) return;
-        if (stop->kind == StopKind::kGone) break;
-        signal = stop->kind == StopKind::kSignal ? stop->signal : 0;
+        tracee_.interrupt();
+        if (!tracee_.resume(PTRACE_CONT, signal)) break;
+        const Stop stop = tracee_.wait();
+        if (stop.kind == StopKind::kEvent) return;
+        if (stop.kind == StopKind::kGone) break;
+        signal = stop.kind == StopKind::kSignal ? stop.signal : 0;
     }
     throw Error::from_errno(
         ESRCH, "PTRACE_INTERRUPT", "it ended while it was being released", target_.pid());
@@ -331,24 +322,25 @@ void Injection::to_event_stop() {
 void Injection::put_back() {
     if (arranged_) {
         arranged_ = false;
-        const Tracee& tracee = thread_->tracee;
         const auto again = at_exit_ ? interrupted_again(saved_.general) : std::nullopt;
         if (again) {
             // First the interrupt: from then on the kernel looks at these registers before the
             // program does, with a tracer or without. The mask before the registers, since these
             // no longer lead to the frame, which has the mask as well.
-            tracee.interrupt();
-            tracee.set_signal_mask(saved_mask_);
-            tracee.set_call(again->registers, again->call);
+            tracee_.interrupt();
+            tracee_.set_signal_mask(saved_mask_);
+            tracee_.set_call(again->registers, again->call);
         }
         to_event_stop();
-        if (!again) tracee.set_signal_mask(saved_mask_);
-        tracee.set_registers(saved_.general);
-        restore_extended_state(tracee.tid(), saved_.extended);
+        if (!again) tracee_.set_signal_mask(saved_mask_);
+        tracee_.set_registers(saved_.general);
+        restore_extended_state(tracee_.tid(), saved_.extended);
     }
     // Last: until the registers are back, the frame is what brings the thread home. And once only:
     // afterwards the thread runs.
-    if (std::exchange(planted_, false)) write_exactly(tid(), frame_->address, covered_);
+    if (std::exchange(planted_, false) && frame_) {
+        write_exactly(tid(), frame_->address, covered_);
+    }
 }
 
 std::int64_t call_in_clone(const Tracee& clone,

@@ -18,6 +18,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/diagnostics.h"
 #include "linux/gadgets.h"
@@ -53,7 +54,7 @@ public:
                        const std::function<void()>& overdue);
     void put_back();
 
-    pid_t tid() const;
+    pid_t tid() const { return tracee_.tid(); }
     // Of the instruction that makes the call, which a copy of the target has as well.
     std::uint64_t call_address() const { return call_address_; }
     bool has_way_home() const { return frame_.has_value(); }
@@ -62,6 +63,15 @@ public:
     const std::vector<std::byte>& covered_bytes() const { return covered_; }
 
 private:
+    struct Candidate {
+        int rank = 0;
+        const StoppedThread* thread = nullptr;
+    };
+    friend std::optional<int> best_injection_rank(const StoppedThreads& target);
+    static std::vector<Candidate> candidates(const StoppedThreads& target);  // best first
+    bool choose_with_way_home(const std::vector<Candidate>& order, const Gadgets& gadgets);
+    bool choose_without(const std::vector<Candidate>& order, const Gadgets& gadgets);
+
     // Memory that nobody needs, from `start` to `top` and growing downwards.
     struct Room {
         std::uint64_t start = 0, top = 0;
@@ -74,7 +84,7 @@ private:
     void to_event_stop();
 
     const StoppedThreads& target_;
-    std::optional<StoppedThread> thread_;  // a copy: the target may let the others go meanwhile
+    Tracee tracee_{0};  // of the thread that was chosen
     ThreadRegisters saved_;
     std::uint64_t saved_mask_ = 0;
     std::uint64_t call_address_ = 0;

@@ -75,7 +75,7 @@ bool ProcessMemory::is_copied(Range range) const {
     std::uint64_t at = range.address;
     for (const MemoryCopy& copy : copies_) {
         if (copy.address > at) break;
-        if (at < copy.address + copy.bytes.size()) at = copy.address + copy.bytes.size();
+        at = std::max(at, copy.address + copy.bytes.size());
     }
     return at >= range.end();
 }

@@ -213,6 +213,10 @@ UniqueDescriptor open_process_directory(std::uint32_t pid) {
             errno == ENOENT ? ESRCH : errno, "open", errno == ENOENT ? "no such process" : "", pid);
     return d;
 }
+std::uint32_t own_tid() {
+    return static_cast<std::uint32_t>(::syscall(SYS_gettid));
+}
+
 std::vector<std::uint32_t> list_tasks(int process_directory) {
     std::vector<std::uint32_t> out;
     const UniqueDescriptor d(

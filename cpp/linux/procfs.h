@@ -87,6 +87,9 @@ std::string read_all(int fd, std::size_t most = kWhole);
 
 // O_PATH-free directory descriptor of /proc/PID; throws ProcessGone if there is none.
 UniqueDescriptor open_process_directory(std::uint32_t pid);
+// Of the calling thread, as TracerPid has it. The glibc of the oldest system that wheels are for
+// has no gettid().
+std::uint32_t own_tid();
 // Task ids in /proc/PID/task, ascending; empty when it is gone.
 std::vector<std::uint32_t> list_tasks(int process_directory);
 

@@ -84,7 +84,6 @@ private:
     void add_stacks(minidump::Contents& contents) const;
     void add_filter(minidump::Contents& contents);
     void add_streams(minidump::Contents& contents, const DumpOptions& options);
-    void report_dump_flags(std::uint64_t flags, Diagnostics& diagnostics) const;
 
     CaptureOptions options_;
     MemorySource source_ = MemorySource::kNone;

@@ -68,9 +68,7 @@ Mapping as_mapping(const Range& range) {
     return mapping;
 }
 
-}  // namespace
-
-void LinuxSnapshot::report_dump_flags(std::uint64_t flags, Diagnostics& diagnostics) const {
+void report_dump_flags(std::uint64_t flags, Diagnostics& diagnostics) {
     const auto report = [&](Severity severity, std::uint64_t bit, const std::string& text) {
         diagnostics.push_back(
             {severity, "flag_without_effect", text, "", ErrorDomain::kNone, 0, bit});
@@ -103,6 +101,8 @@ void LinuxSnapshot::report_dump_flags(std::uint64_t flags, Diagnostics& diagnost
                "the unknown MiniDumpType bit " + std::to_string(bit) + " changes nothing");
     }
 }
+
+}  // namespace
 
 void LinuxSnapshot::add_memory(minidump::Contents& contents) {
     const bool full = (contents.flags & MiniDumpType::WITH_FULL_MEMORY) != 0;

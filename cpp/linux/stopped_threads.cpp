@@ -34,7 +34,7 @@ constexpr std::int64_t kMostPatienceNs = 500'000'000;
 // By the calling thread; of a thread or the whole process.
 bool is_traced_by_us(int directory, const std::string& status_file) {
     const Status status = parse_status(try_read_text(directory, status_file.c_str()));
-    return status.tracer_pid == static_cast<std::uint32_t>(::gettid());
+    return status.tracer_pid == own_tid();
 }
 
 std::string task_file(pid_t tid, const char* name) {

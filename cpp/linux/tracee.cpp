@@ -91,7 +91,7 @@ bool has_ended(pid_t tid) {
 bool Tracee::is_traced_here() const {
     const Status status = parse_status(
         try_read_text(AT_FDCWD, ("/proc/" + std::to_string(tid_) + "/status").c_str()));
-    if (status.tracer_pid == static_cast<std::uint32_t>(::gettid())) return true;
+    if (status.tracer_pid == own_tid()) return true;
     // By another thread of this process.
     return status.tracer_pid > 0 &&
            ::faccessat(AT_FDCWD,

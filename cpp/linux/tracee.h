@@ -48,6 +48,8 @@ public:
     // nullopt at the deadline (monotonic_ns(); 0: none). A signal that is reported stays with the
     // thread: should the tracer die here, the kernel still delivers it.
     std::optional<Stop> wait(std::int64_t deadline_ns) const;
+    // As long as it takes; without a deadline there is an answer.
+    Stop wait() const { return wait(0).value_or(Stop{}); }
     bool resume(int request, int signal = 0) const;  // PTRACE_CONT, PTRACE_SYSCALL
     // False where it is not stopped: it runs, or has been killed in the stop.
     bool detach(int signal = 0) const noexcept;

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -93,3 +95,23 @@ def test_symbols(contents, wheel):
     data = Path(_core.__file__).with_name("snapcore-tracer").read_bytes()
     with pytest.raises(AssertionError, match=r"has a \.symtab"):
         contents.check(wheel(changes={TRACER: data}))
+
+
+# What the C library of the oldest system of the wheels has by other versions or inline, and what the
+# C++ library asks for, which is another one there.
+KNOWN_NEWER = re.compile(
+    r"pthread_\w+|__pthread_\w+|dladdr|__libc_start_main|[lf]?stat|fstatat|__libc_single_threaded|arc4random|_dl_find_object"
+)
+
+
+@pytest.mark.parametrize("name", [Path(_core.__file__).name, "snapcore-tracer"])
+def test_names_that_an_old_c_library_has(name):
+    """gettid() would build here, and be missing when a wheel is linked."""
+    path = Path(_core.__file__).with_name(name)
+    listed = subprocess.run(
+        ["readelf", "-W", "--dyn-syms", path], capture_output=True, text=True, check=True
+    ).stdout
+    wanted = re.findall(r" UND (\w+)@GLIBC_2\.(\d+)", listed)
+    assert ("read", "2") in wanted
+    newer = {symbol for symbol, minor in wanted if int(minor) > 28}
+    assert [symbol for symbol in sorted(newer) if not KNOWN_NEWER.fullmatch(symbol)] == []
