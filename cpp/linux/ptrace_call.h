@@ -10,10 +10,15 @@
 
 namespace snapcore::linux_os {
 
+#ifdef __GLIBC__
+using PtraceRequest = __ptrace_request;
+#else
+using PtraceRequest = int;
+#endif
+
 inline long ptrace_call(int request, pid_t tid, std::uintptr_t address, void* data) {
-    // The C library declares the request as an enumeration of its own.
     return ::ptrace(
-        static_cast<__ptrace_request>(request), tid, reinterpret_cast<void*>(address), data);
+        static_cast<PtraceRequest>(request), tid, reinterpret_cast<void*>(address), data);
 }
 
 }  // namespace snapcore::linux_os

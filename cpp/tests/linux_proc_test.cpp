@@ -392,8 +392,9 @@ namespace {
 
 template <class T>
 void put(std::vector<std::byte>& out, const T& value) {
-    const auto* const bytes = reinterpret_cast<const std::byte*>(&value);
-    out.insert(out.end(), bytes, bytes + sizeof value);
+    const std::size_t at = out.size();
+    out.resize(at + sizeof value);
+    std::memcpy(out.data() + at, &value, sizeof value);
 }
 
 std::vector<std::byte> message(std::uint16_t type, const std::vector<std::byte>& body) {
