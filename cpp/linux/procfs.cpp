@@ -213,6 +213,7 @@ UniqueDescriptor open_process_directory(std::uint32_t pid) {
             errno == ENOENT ? ESRCH : errno, "open", errno == ENOENT ? "no such process" : "", pid);
     return d;
 }
+
 std::uint32_t own_tid() {
     return static_cast<std::uint32_t>(::syscall(SYS_gettid));
 }

@@ -10,6 +10,7 @@
 
 namespace snapcore::linux_os {
 
+// glibc declares the request as an enumeration of its own, musl as an int.
 #ifdef __GLIBC__
 using PtraceRequest = __ptrace_request;
 #else

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path[:0] = map(str, Path(__file__).resolve().parents[:2])
 
@@ -34,6 +34,9 @@ import zig
 from labs import ROOT, run
 from platforms import PAGE, RESULTS, render
 from targets import BUILD, PLATFORMS, Platform, Python, pythons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DIST = ROOT / "dist" / "wheels"
 
@@ -170,22 +173,21 @@ def names() -> list[str]:
     return [*PLATFORMS, "windows-amd64", "reader-only", "sdist"]
 
 
-def everything(wanted: list[str], tags: list[str]) -> list[dict[str, Any]]:
-    """The long form; rows of the results."""
+def everything(wanted: list[str], tags: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """The long form; rows of the results, step by step."""
     newer = not tags or {"cp314", "cp315"} & set(tags)
     found = pythons([roots.newer_debian()] if newer else [])
     found = {tag: python for tag, python in found.items() if not tags or tag in tags}
-    rows: list[dict[str, Any]] = []
     for name in wanted:
         if name == "sdist":
-            rows.append(roots.test_sdist())
+            yield [roots.test_sdist()]
             continue
         if name == "reader-only":
             native = PLATFORMS[f"manylinux-{os.uname().machine}"]
-            rows.append(reader_only(native, found[next(iter(found))]))
+            yield [reader_only(native, found[next(iter(found))])]
             continue
         if name == "windows-amd64":
-            rows.append(roots.windows_lab())
+            yield [roots.windows_lab()]
             continue
         platform = PLATFORMS[name]
         those = list(found.values())
@@ -194,8 +196,7 @@ def everything(wanted: list[str], tags: list[str]) -> list[dict[str, Any]]:
         made = build(platform, those)
         for row, python in zip(made, those, strict=True):
             row["runs"] = installed.runs(platform, python, wheel_of(row))
-        rows += made
-    return rows
+        yield made
 
 
 def record(rows: list[dict[str, Any]]) -> None:
@@ -227,9 +228,9 @@ def main() -> int:
     if options.short:
         short()
         return 0
-    rows = everything(options.only or names(), options.python or [])
-    if options.record:
-        record(rows)
+    for rows in everything(options.only or names(), options.python or []):
+        if options.record:
+            record(rows)
     return 0
 
 

@@ -19,6 +19,8 @@ def tools(platform: Platform, folder: Path) -> dict[str, Path]:
     """Programs that CMake can be given, by the words of its variables."""
     folder.mkdir(parents=True, exist_ok=True)
     target = f"-target {platform.zig}"
+    if platform.zig.endswith("-musl"):
+        target += " -dynamic"  # else programs get a musl of their own
     words = {
         "C_COMPILER": ("cc", target),
         "CXX_COMPILER": ("c++", target),

@@ -100,7 +100,9 @@ def test_symbols(contents, wheel):
 # What the C library of the oldest system of the wheels has by other versions or inline, and what the
 # C++ library asks for, which is another one there.
 KNOWN_NEWER = re.compile(
-    r"pthread_\w+|__pthread_\w+|dladdr|__libc_start_main|[lf]?stat|fstatat|__libc_single_threaded|arc4random|_dl_find_object"
+    r"pthread_(sigmask|once|create|join|detach|key_create|key_delete|getspecific|setspecific)"
+    r"|__pthread_key_create|dladdr|__libc_start_main|[lf]?stat|fstatat|__isoc23_\w+"
+    r"|pthread_(cond_clockwait|mutex_clocklock)|__libc_single_threaded|arc4random|_dl_find_object"
 )
 
 
