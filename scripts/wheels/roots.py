@@ -52,7 +52,12 @@ def newer_debian() -> Path:
 
 def arm64_debian() -> Path:
     """Unpacked, not configured: its programs run in emulation."""
-    return debian("arm64", "bookworm", "python3.11", "--arch=arm64", "--foreign")
+    root = debian("arm64", "bookworm", "python3.11", "--arch=arm64", "--foreign")
+    # A foreign root holds the least unpacked, what else was asked for as packages.
+    for package in sorted(root.glob("var/cache/apt/archives/*.deb")):
+        run("dpkg-deb", "-x", package, root)
+        package.unlink()
+    return root
 
 
 def libc_of(root: Path) -> str:
