@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ class NothingLeft:
     def __init__(self) -> None:
         self._children = set(children(os.getpid()))
         self._threads = self._count_threads()
-        self._descriptors = sorted(descriptors(os.getpid()).values())
+        self._descriptors = list(descriptors(os.getpid()).values())
 
     @staticmethod
     def _count_threads() -> int:
@@ -116,7 +117,8 @@ class NothingLeft:
             return gone and self._count_threads() <= self._threads
 
         wait_until(only_those)
-        assert sorted(descriptors(os.getpid()).values()) == self._descriptors
+        before, now = Counter(self._descriptors), Counter(descriptors(os.getpid()).values())
+        assert now == before, f"new: {list(now - before)}, gone: {list(before - now)}"
 
 
 def send_numbered(pid: int, tid: int, number: int, value: int) -> None:

@@ -119,11 +119,12 @@ private:
 class WithoutSignal {
 public:
     explicit WithoutSignal(int number) : number_(number) {
-        ::sigemptyset(&own_);
-        ::sigaddset(&own_, number);
+        // Macros on macOS, so not of a namespace.
+        sigemptyset(&own_);
+        sigaddset(&own_, number);
         sigset_t pending;
         ::sigpending(&pending);
-        was_pending_ = ::sigismember(&pending, number) == 1;
+        was_pending_ = sigismember(&pending, number) == 1;
         ::pthread_sigmask(SIG_BLOCK, &own_, &before_);
     }
     ~WithoutSignal() {

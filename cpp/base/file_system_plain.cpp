@@ -45,10 +45,10 @@ void release(int file [[maybe_unused]],
 void take_pending(int signal) {
     sigset_t pending;
     ::sigpending(&pending);
-    if (::sigismember(&pending, signal) != 1) return;
+    if (sigismember(&pending, signal) != 1) return;
     sigset_t own;
-    ::sigemptyset(&own);
-    ::sigaddset(&own, signal);
+    sigemptyset(&own);
+    sigaddset(&own, signal);
     int taken = 0;
     ::sigwait(&own, &taken);
 }
