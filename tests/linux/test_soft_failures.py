@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from isolation import apart, package_within_reach, read_only_proc, refuse, user
-from linux_support import ENDLESS_ARGUMENTS, LIBC, TEBIBYTE, children, kill, state
+from linux_support import ENDLESS_ARGUMENTS, LIBC, TEBIBYTE, children, kill, state, status
 from soft_failures import (
     LINUX,
     PYTHON,
@@ -333,6 +333,7 @@ def watch_evidence(
     folder: Path,
     act: Callable[[int, Path], None] = lambda _, __: None,
     *,
+    target: tuple[object, ...] = ("print('ready', flush=True)\nimport time\ntime.sleep(600)",),
     every: float = 0.3,
     count: int = 3,
     **options: Any,
@@ -342,12 +343,12 @@ def watch_evidence(
     for way in ("python", "command"):
         where = folder / way
         where.mkdir()
-        with python("print('ready', flush=True)\nimport time\ntime.sleep(600)") as target:
-            thread = threading.Thread(target=act, args=(target.pid, where))
+        with python(*target) as process:
+            thread = threading.Thread(target=act, args=(process.pid, where))
             thread.start()
             if way == "python":
                 with logged() as log:
-                    watch = snapcore.watch(target.pid, where, every=every, count=count, **options)
+                    watch = snapcore.watch(process.pid, where, every=every, count=count, **options)
                     assert len(list(watch)) == count
                 found["result"] = rows(watch.diagnostics)
                 found["log"] = log
@@ -356,7 +357,7 @@ def watch_evidence(
             else:
                 words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
                 for printed in command_json(
-                    *("watch", target.pid, "-o", where, f"--every={every}s", f"--count={count}"),
+                    *("watch", process.pid, "-o", where, f"--every={every}s", f"--count={count}"),
                     *words,
                     "--json",
                 ):
@@ -411,25 +412,42 @@ def _(folder, monkeypatch):
     return watch_evidence(folder, little_memory_left, every=1.2)
 
 
+# Its main thread sleeps uninterruptibly until the FIFO is opened, when it is told to.
+VFORK = """
+import os, signal, sys, time
+def vfork(*_):
+    os.posix_spawn("/bin/true", ["true"], {}, file_actions=[
+        (os.POSIX_SPAWN_OPEN, 0, sys.argv[1], os.O_RDONLY, 0)])
+    os.wait()
+signal.signal(signal.SIGUSR1, vfork)
+print("ready", flush=True)
+while True:
+    time.sleep(600)
+"""
+
+
 @provokes("dump_timed_out")
-def _(folder, monkeypatch):
-    monkeypatch.setenv("SNAPCORE_TRACER", "helper")
-    monkeypatch.setenv("SNAPCORE_TRACER_GRACE", "0.5")
+def _(folder):
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
 
-    def stop_tracers(target: int, where: Path) -> None:
+    def cannot_be_stopped_for_one_dump(target: int, where: Path) -> None:
         until_first_dump(where)
-        # The first dump is named before its tracer has gone.
-        time.sleep(0.2)
-        end = time.monotonic() + 2
-        while time.monotonic() < end:
-            for child in set(children(os.getpid())) - {target}:
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    # Not before its own execve, which its parent waits for.
-                    if Path(f"/proc/{child}/comm").read_text() == "snapcore-tracer\n":
-                        os.kill(child, signal.SIGSTOP)
-            time.sleep(0.0005)
+        wait_until(lambda: status(target, "TracerPid") == "0")
+        os.kill(target, signal.SIGUSR1)
+        wait_until(lambda: status(target, "TracerPid") != "0")
+        wait_until(lambda: status(target, "TracerPid") == "0")
+        fifo.write_bytes(b"")
 
-    return watch_evidence(folder, stop_tracers, count=2, max_held=0, max_pause=2)
+    return watch_evidence(
+        folder,
+        cannot_be_stopped_for_one_dump,
+        target=(VFORK, fifo),
+        every=2,
+        count=2,
+        max_held=0,
+        max_pause=0.5,
+    )
 
 
 @provokes("process_ended")
