@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Print what of the core and of the Python layer the tests ran, a folder a row.
 
-Usage: coverage_report.py BUILD_FOLDER
+Usage: coverage_report.py BUILD_FOLDER [GCOV]
+
+GCOV is that of a cross build; the Python layer was not measured then.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 LITTLE = 0.8
 
 
-def cpp(build: Path) -> dict[str, tuple[int, int]]:
+def cpp(build: Path, *gcov: str) -> dict[str, tuple[int, int]]:
     """Lines that ran and lines there are, of each file of the core."""
     out = build / "cpp.json"
     subprocess.run(
         [
             *(sys.executable, "-m", "gcovr", "--root", ROOT, "--object-directory", build),
             *("--filter", "cpp/", "--exclude", "cpp/tests/", "--json-summary", out),
+            *(f"--gcov-executable={name}" for name in gcov),
             *("--gcov-ignore-parse-errors=all", "--merge-mode-functions=merge-use-line-0"),
             build,
         ],
@@ -53,7 +56,8 @@ def python(build: Path) -> dict[str, tuple[int, int]]:
 def main() -> int:
     """Run it."""
     build = Path(sys.argv[1]).resolve()
-    files = cpp(build) | python(build)
+    gcov = sys.argv[2:]
+    files = cpp(build, *gcov) | ({} if gcov else python(build))
     folders: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for name, (ran, lines) in files.items():
         for folder in (str(Path(name).parent), f"{name.split('/', maxsplit=1)[0]}, all"):

@@ -5,6 +5,7 @@ Usage: python scripts/windows/lab.py COMMAND
     setup                           put the Windows Python together
     build                           cross-compile both modules, pack their wheels into dist/wine/, install them under Wine
     test [ARGUMENTS OF PYTEST]      build, then run the tests
+    coverage [ARGUMENTS OF PYTEST]  the same with a build that counts which lines run; prints them
     bench [ROUNDS]                  build, then the walk that `python benchmarks` compares
     python production|stand_in ...  run the Windows Python with one of the two modules
 
@@ -25,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from labs import ROOT, digest, download, kept, pack, run
+from labs import ROOT, digest, download, kept, output, pack, run
 
 BUILD = ROOT / "build" / "windows"
 PYTHON = BUILD / "python"
@@ -33,6 +34,7 @@ WINE = Path("/usr/lib/wine/wine64")
 # Two modules from one build; they differ in the names of two DLLs.
 VARIANTS = ("production", "stand_in")
 TAG = "cp311-cp311-win_amd64"
+GCOV = "x86_64-w64-mingw32-gcov-posix"
 NOT_COPIED = shutil.ignore_patterns(
     "lib-dynload", "test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib",
     "tkinter", "turtledemo", "ensurepip", "config-*", "lib2to3",
@@ -164,14 +166,20 @@ def setup() -> None:
     marker.write_text(made_from + sys.base_prefix)
 
 
-def build() -> Path:
+def built(*, coverage: bool) -> Path:
+    """Folder of the build."""
+    return BUILD / ("coverage" if coverage else "cmake")
+
+
+def build(*, coverage: bool) -> Path:
     """Cross-compile; returns the folder of the build."""
-    folder = BUILD / "cmake"
+    folder = built(coverage=coverage)
     run(
         "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
         f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'windows-x86_64.cmake'}",
         f"-DSNAPCORE_WINDOWS_PYTHON={PYTHON}", f"-DPython_EXECUTABLE={sys.executable}",
         f"-DSNAPCORE_THIRD_PARTY={BUILD / 'third_party'}", "-DSNAPCORE_TESTS=ON", "-DSNAPCORE_WERROR=ON",
+        f"-DSNAPCORE_COVERAGE={'ON' if coverage else 'OFF'}",
     )  # fmt: skip
     run("cmake", "--build", folder)
     system = BUILD / "prefix" / "drive_c" / "windows" / "system32"
@@ -180,18 +188,20 @@ def build() -> Path:
     return folder
 
 
-def wheel(variant: str) -> Path:
+def wheel(variant: str, *, coverage: bool) -> Path:
     """Pack what was built; a test artefact, since users get what MSVC builds."""
-    return pack(BUILD / variant / "wheel", build(), TAG, ROOT / "dist" / "wine" / variant, variant)
+    folder = build(coverage=coverage)
+    wheels = (folder / "wheels" if coverage else ROOT / "dist" / "wine") / variant
+    return pack(BUILD / variant / "wheel", folder, TAG, wheels, variant)
 
 
-def install(variant: str) -> Path:
+def install(variant: str, *, coverage: bool) -> Path:
     """Put the wheel into a folder of its own that goes before site-packages; returns it."""
     folder = BUILD / variant / "site"
     shutil.rmtree(folder, ignore_errors=True)
     run(
         sys.executable, "-m", "pip", "install", "--no-input", "--no-deps", "--no-index", "--target", folder,
-        "--platform", "win_amd64", "--python-version", "3.11", "--only-binary=:all:", wheel(variant),
+        "--platform", "win_amd64", "--python-version", "3.11", "--only-binary=:all:", wheel(variant, coverage=coverage),
     )  # fmt: skip
     return folder
 
@@ -202,9 +212,9 @@ def python(variant: str, *arguments: str | Path, **extra: str) -> int:
     return wine(PYTHON / "python.exe", *arguments, extra=extra)
 
 
-def test(*arguments: str) -> int:
+def test(*arguments: str, coverage: bool) -> int:
     """Run the tests against the stand-in, what is left of them against plain Wine, and those of the files that the first left on Linux."""
-    programs = windows_path(BUILD / "cmake" / "cpp" / "tests" / "windows_targets")
+    programs = windows_path(built(coverage=coverage) / "cpp" / "tests" / "windows_targets")
     files = BUILD / "files"
     shutil.rmtree(files, ignore_errors=True)
     files.mkdir()
@@ -215,6 +225,7 @@ def test(*arguments: str) -> int:
             variant, "-B", "-m", "pytest", "-p", "no:cacheprovider", *arguments,
             SNAPCORE_TEST_PROGRAMS=programs, SNAPCORE_VARIANT=variant,
             SNAPCORE_FILES_FOR_LINUX=windows_path(files),
+            GCOV_PREFIX="Z:",
         )  # fmt: skip
         worst = max(worst, status)
     if arguments:
@@ -229,23 +240,39 @@ def test(*arguments: str) -> int:
     return max(worst, ran.returncode)
 
 
+def lines_that_ran(*arguments: str) -> int:
+    """Run the tests with a build that counts, and print what it counted."""
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--group", "instrumented")
+    for variant in VARIANTS:
+        install(variant, coverage=True)
+    folder = built(coverage=True)
+    for counts in folder.rglob("*.gcda"):
+        counts.unlink()
+    status = test(*arguments, coverage=True)
+    print("== coverage", flush=True)
+    print(output(sys.executable, HERE.parent / "coverage_report.py", folder, GCOV), flush=True)
+    return status
+
+
 def main() -> int:
     """Run it."""
-    commands = ("setup", "build", "test", "bench", "python")
+    commands = ("setup", "build", "test", "coverage", "bench", "python")
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     command, arguments = sys.argv[1], sys.argv[2:]
     setup()
     if command == "build":
         for variant in VARIANTS:
-            install(variant)
+            install(variant, coverage=False)
         return 0
     if command == "test":
         for variant in VARIANTS:
-            install(variant)
-        return test(*arguments)
+            install(variant, coverage=False)
+        return test(*arguments, coverage=False)
+    if command == "coverage":
+        return lines_that_ran(*arguments)
     if command == "bench":
-        install("stand_in")
+        install("stand_in", coverage=False)
         program = ROOT / "benchmarks" / "programs" / "windows_walk.py"
         return python("stand_in", program, *(arguments or ["9"]), SNAPCORE_VARIANT="stand_in")
     if command == "python":

@@ -65,17 +65,19 @@ DWORD make_clone(HANDLE process, Snapshot& snapshot) {
     STARTUPINFOW startup{};
     startup.cb = sizeof startup;
     PROCESS_INFORMATION made{};
-    if (!CreateProcessW(nullptr,
-                        program,
-                        nullptr,
-                        nullptr,
-                        FALSE,
-                        CREATE_SUSPENDED | CREATE_NO_WINDOW,
-                        nullptr,
-                        nullptr,
-                        &startup,
-                        &made)) {
-        return GetLastError();
+    for (int again = 3; !CreateProcessW(nullptr,
+                                        program,
+                                        nullptr,
+                                        nullptr,
+                                        FALSE,
+                                        CREATE_SUSPENDED | CREATE_NO_WINDOW,
+                                        nullptr,
+                                        nullptr,
+                                        &startup,
+                                        &made);) {
+        // What Wine says, on a busy machine, of a child that did not get to begin.
+        const DWORD error = GetLastError();
+        if (error != ERROR_INTERNAL_ERROR || --again == 0) return error;
     }
     snapshot.clone = made.hProcess;
     snapshot.clone_thread = made.hThread;
