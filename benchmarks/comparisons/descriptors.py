@@ -13,7 +13,7 @@ from benchmarks import targets
 from benchmarks.model import Case, Comparison, Ratio
 from benchmarks.timing import take_turns
 from snapcore import CaptureFlags
-from snapcore.dumping import look
+from snapcore.capturing import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

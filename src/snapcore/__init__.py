@@ -12,6 +12,13 @@ from snapcore.version import __version__  # noqa: F401
 # Names by the module that they are from; __init__.pyi is the same for type checkers.
 _HOMES = {
     "snapcore.basefile": ("DumpBase",),
+    "snapcore.capturing": (
+        "capture",
+        "handles",
+        "system_handles",
+        "system_threads",
+        "threads",
+    ),
     "snapcore.difference": (
         "Difference",
         "DifferenceCount",
@@ -41,12 +48,7 @@ _HOMES = {
     ),
     "snapcore.dumping": (
         "DumpResult",
-        "capture",
         "dump",
-        "handles",
-        "system_handles",
-        "system_threads",
-        "threads",
     ),
     "snapcore.errors": (
         "AccessDenied",

@@ -2,6 +2,7 @@
 # What the names of the package are, for type checkers; __init__.py imports them when they are used.
 
 from snapcore.basefile import DumpBase
+from snapcore.capturing import capture, handles, system_handles, system_threads, threads
 from snapcore.difference import Difference, DifferenceCount, diff
 from snapcore.dumpfacts import (
     BreakpadAssertion,
@@ -22,15 +23,7 @@ from snapcore.dumpfacts import (
     UnloadedModule,
 )
 from snapcore.dumpfile import DumpFile, open
-from snapcore.dumping import (
-    DumpResult,
-    capture,
-    dump,
-    handles,
-    system_handles,
-    system_threads,
-    threads,
-)
+from snapcore.dumping import DumpResult, dump
 from snapcore.errors import (
     AccessDenied,
     DumpFormatError,

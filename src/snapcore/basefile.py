@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapcore.dumping import compression_level, run, run_compressed
+from snapcore.dumping import compression_level
+from snapcore.jobs import run, run_compressed
 from snapcore.native import _core
 from snapcore.newfile import NewFile
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from snapcore.dumping import Progress
+    from snapcore.jobs import Progress
 
 __all__ = ["DumpBase", "base_of", "save_whole"]
 

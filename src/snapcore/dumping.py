@@ -1,59 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""capture(), dump(), handles(), threads(): native jobs, polled from the calling thread."""
+"""dump(): a dump of a process, or of a snapshot of it, into a file, a stream, or compressed."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from snapcore.compression import DEFAULT_LEVEL, MOST_LEVEL, SeekableWriter, require_zstandard
-from snapcore.flags import CaptureFlags, ContextFlags, MiniDumpType
+from snapcore.arguments import nanoseconds, process_id, tracer_placement, whole_number
+from snapcore.compression import DEFAULT_LEVEL, MOST_LEVEL, require_zstandard
+from snapcore.flags import ContextFlags, MiniDumpType
+from snapcore.jobs import run, run_compressed, run_in_chunks
 from snapcore.logs import logger_of, tell
 from snapcore.native import _core
 from snapcore.newfile import NewFile
 from snapcore.presets import PRESETS
-from snapcore.snapshot import Diagnostic, Snapshot, diagnostics_from
+from snapcore.snapshot import Diagnostic, diagnostics_from
 from snapcore.streaming import descriptor_of, is_writer, write_all
-from snapcore.tables import HandleTable, SystemHandleTable, SystemThreadTable, ThreadTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from snapcore.jobs import Progress
     from snapcore.streaming import BinaryWriter
-    from snapcore.table import Table
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-    Progress = Callable[[int, int, str], object]
 
-__all__ = [
-    "DumpResult",
-    "capture",
-    "dump",
-    "handles",
-    "system_handles",
-    "system_threads",
-    "threads",
-]
-
-_Told = TypeVar("_Told", bound="Table")
+__all__ = ["DumpResult", "dump"]
 
 _METHODS = ("snapshot", "live", "auto")
-_PHASES = ("starting", "capturing", "writing", "finishing", "done")
-_PLACEMENTS = ("auto", "helper", "thread")
-_MEMORY_NONE, _MEMORY_CLONE = 0, 2
-_POLL_SECONDS = 0.1
-_NS = 1_000_000_000
-HANDLE_DETAILS = (
-    CaptureFlags.HANDLES
-    | CaptureFlags.HANDLE_NAME_INFORMATION
-    | CaptureFlags.HANDLE_BASIC_INFORMATION
-    | CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +86,6 @@ class DumpResult:
     diagnostics: tuple[Diagnostic, ...]
 
 
-_Result_co = TypeVar("_Result_co", covariant=True)
-
-
-class _Job(Protocol[_Result_co]):
-    def wait(self, seconds: float) -> bool: ...
-    def cancel(self) -> None: ...
-    def progress(self) -> tuple[int, int, int]: ...
-    def result(self) -> _Result_co: ...
-
-
 def compression_level(compression: str | None, level: int | None) -> int | None:
     """None where nothing is compressed."""
     if compression is None:
@@ -131,96 +98,6 @@ def compression_level(compression: str | None, level: int | None) -> int | None:
         raise ValueError(message)
     require_zstandard()
     return DEFAULT_LEVEL if level is None else whole_number(level, "level", 1, MOST_LEVEL)
-
-
-def _tell(job: _Job[Any], progress: Progress | None) -> None:
-    if progress is not None:
-        done, total, phase = job.progress()
-        progress(done, total, _PHASES[phase])
-
-
-@contextmanager
-def _ended_on_error(job: _Job[Any]) -> Iterator[None]:
-    """Ctrl-C, or a callback: the target must run and the file be gone before anybody hears of it."""
-    try:
-        yield
-    except BaseException:
-        job.cancel()
-        while not job.wait(_POLL_SECONDS):
-            pass
-        raise
-
-
-def run(job: _Job[_Result_co], progress: Progress | None = None) -> _Result_co:
-    with _ended_on_error(job):
-        while not job.wait(_POLL_SECONDS):
-            _tell(job, progress)
-    result = job.result()
-    _tell(job, progress)
-    return result
-
-
-def _run_in_chunks(
-    job: _core.DumpJob, put: Callable[[bytes], object], progress: Progress | None
-) -> dict[str, Any]:
-    """Hand what the job writes to `put`, in this thread."""
-    result: dict[str, Any] | None = None
-    told = time.monotonic()
-    with _ended_on_error(job):
-        while True:
-            if result is None and job.wait(0):
-                result = job.result()
-            chunk = job.next_chunk(_POLL_SECONDS if result is None else 0)
-            if chunk is not None:
-                put(chunk)
-            elif result is not None:
-                break
-            if time.monotonic() - told >= _POLL_SECONDS:
-                _tell(job, progress)
-                told = time.monotonic()
-    _tell(job, progress)
-    return result
-
-
-def run_compressed(
-    job: _core.DumpJob, put: Callable[[bytes], object], level: int, progress: Progress | None
-) -> dict[str, Any]:
-    with _ended_on_error(job), SeekableWriter(put, level) as writer:
-        raw = _run_in_chunks(job, writer.write, progress)
-        writer.finish()
-    raw["uncompressed_size"] = raw["file_size"]
-    raw["file_size"] = raw["bytes_written"] = writer.size
-    return raw
-
-
-def whole_number(value: Any, name: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        message = f"{name} must be an integer, not {type(value).__name__}"
-        raise TypeError(message)
-    number = int(value.__index__())
-    if not low <= number <= high:
-        message = f"{name} must be between {low} and {high}, not {number}"
-        raise ValueError(message)
-    return number
-
-
-def _pid(pid: int) -> int:
-    return whole_number(pid, "pid", 1, 2**31 - 1)
-
-
-def nanoseconds(seconds: float, name: str) -> int:
-    if math.isnan(seconds) or seconds <= 0:
-        message = f"{name} must be a positive number of seconds, not {seconds!r}"
-        raise ValueError(message)
-    return int(min(seconds, 1e9) * _NS)
-
-
-def _placement() -> int:
-    chosen = os.environ.get("SNAPCORE_TRACER", "auto")
-    if chosen not in _PLACEMENTS:
-        message = f"SNAPCORE_TRACER must be one of {', '.join(_PLACEMENTS)}, not {chosen!r}"
-        raise ValueError(message)
-    return _PLACEMENTS.index(chosen)
 
 
 def _file(path: Path) -> bytes:
@@ -276,276 +153,6 @@ def tell_dump(result: DumpResult, pid: int, told: int = 0) -> None:
         result.pause_ns,
         result.elapsed_ns,
     )
-
-
-def capture(
-    pid: int,
-    flags: int = CaptureFlags.DEFAULT,
-    *,
-    context_flags: int = ContextFlags.ALL,
-    shared_budget: int = 0,
-    max_pause: float = 1.0,
-    live_fallback: bool = False,
-    debug_privilege: bool = False,
-) -> Snapshot:
-    """Take a snapshot of a running process and let it run on.
-
-    Parameters
-    ----------
-    pid : int
-        Process id.
-    flags : CaptureFlags or int
-        What to capture. What is not asked for costs nothing: without ``VA_CLONE`` no clone is made.
-    context_flags : ContextFlags or int
-        Which registers.
-    shared_budget : int
-        Bytes of shared writable memory to copy while the target stands still; the rest is read
-        later and is not of the instant.
-    max_pause : float
-        Seconds after which the target is let go whatever was reached. On Windows a capture cannot be
-        interrupted, and this has no effect.
-    live_fallback : bool
-        Windows: what the clone lacks is read from the running process, and is not of the instant.
-        Linux does so for shared memory anyway.
-    debug_privilege : bool
-        Windows: enable SeDebugPrivilege for the call. Linux has no such thing.
-
-    Returns
-    -------
-    Snapshot
-        A context manager.
-
-    Raises
-    ------
-    ProcessGone
-        There is no such process, it is a zombie, or it ends meanwhile.
-    AccessDenied
-        The operating system refuses; the text names the reason.
-    Unsupported
-        No clone can be had of this target (a seccomp filter, a limit, a 32-bit process).
-    TimedOut
-        The target did not stop, or could not be cloned, within `max_pause`; it runs on.
-    ValueError
-        A flag for details without its base.
-
-    Notes
-    -----
-    Windows: ``PssCaptureSnapshot``. Linux: ``ptrace`` and a copy-on-write ``clone``; where the
-    tracer runs is chosen by itself, or by the environment variable ``SNAPCORE_TRACER``
-    (``helper``, ``thread``).
-
-    Examples
-    --------
-    >>> with snapcore.capture(pid) as snap:
-    ...     threads, registers = snap.threads(), snap.contexts()
-    >>> list(threads["name"])
-    ['app', 'worker']
-    >>> bool((registers["rip"] == threads["instruction_pointer"]).all())
-    True
-    """
-    flags = whole_number(flags, "flags", 0, 2**32 - 1)
-    job = _core.CaptureJob(
-        pid=_pid(pid),
-        flags=flags,
-        context_flags=whole_number(context_flags, "context_flags", 0, 2**32 - 1),
-        shared_budget=whole_number(shared_budget, "shared_budget", 0, 2**63 - 1),
-        max_pause_ns=nanoseconds(max_pause, "max_pause"),
-        memory=_MEMORY_CLONE if flags & CaptureFlags.VA_CLONE else _MEMORY_NONE,
-        stop=True,
-        placement=_placement(),
-        live_fallback=bool(live_fallback),
-        debug_privilege=bool(debug_privilege),
-    )
-    return Snapshot(run(job))
-
-
-def capture_for_dump(pid: int, flags: int, *, max_pause: float) -> _core.Snapshot:
-    """A clone, and besides what a dump with some flags needs."""
-    needed, _ = _core.dump_requirements(flags)
-    return run(
-        _core.CaptureJob(
-            pid=pid,
-            flags=needed | CaptureFlags.VA_CLONE | CaptureFlags.VA_SPACE,
-            context_flags=int(ContextFlags.ALL),
-            shared_budget=0,
-            max_pause_ns=nanoseconds(max_pause, "max_pause"),
-            memory=_MEMORY_CLONE,
-            stop=True,
-            placement=_placement(),
-            live_fallback=False,
-            debug_privilege=False,
-        )
-    )
-
-
-def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot:
-    job = _core.CaptureJob(
-        pid=_pid(pid),
-        flags=flags,
-        context_flags=0,
-        shared_budget=0,
-        max_pause_ns=_NS,
-        memory=_MEMORY_NONE,
-        stop=False,
-        placement=_placement(),
-        live_fallback=False,
-        debug_privilege=False,
-        handle_peers=handle_peers,
-    )
-    return run(job)
-
-
-def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
-    """What can be seen of a process without stopping it."""
-    return Snapshot(_look(pid, flags, handle_peers=handle_peers))
-
-
-def _told(table: _Told, pid: int | None = None) -> _Told:
-    """The same table; its diagnostics are logged."""
-    about = "every process" if pid is None else f"process {pid}"
-    tell(logger_of(table.name), about, table.diagnostics, pid)
-    return table
-
-
-def handles(pid: int, *, details: bool = True, peers: bool = False) -> HandleTable:
-    """Handles of a process without stopping it. On Linux these are file descriptors.
-
-    Parameters
-    ----------
-    pid : int
-        Process id.
-    details : bool
-        The facts of each kind: addresses of sockets, counts, timers, locks and so on
-        (``HANDLE_TYPE_SPECIFIC_INFORMATION``). Where the process has a socket, the system's sockets
-        are read for them.
-    peers : bool
-        Linux: look through the descriptors of every process for the other ends of pipes, FIFOs and
-        sockets (``peer_pid``, ``peer_handle``), which takes some microseconds for each descriptor of
-        the system. Otherwise an end is known only where the same process has it too. Windows does not
-        tell them, which a diagnostic says.
-
-    Returns
-    -------
-    Table
-        As :meth:`Snapshot.handles`; the process runs meanwhile, so the rows are not of one instant.
-        Its ``diagnostics`` count what was refused.
-
-    Raises
-    ------
-    ProcessGone, AccessDenied
-        As :func:`capture`.
-    ValueError
-        `peers` without `details`.
-
-    Examples
-    --------
-    >>> table = snapcore.handles(pid)
-    >>> files = table.take(table["type_name"] == "File")
-    >>> files["object_name"][0]
-    '/.../app.log'
-    >>> files.row(0)["position"]
-    6
-    """
-    if peers and not details:
-        message = "peers=True needs details=True"
-        raise ValueError(message)
-    flags = HANDLE_DETAILS
-    if not details:
-        flags &= ~CaptureFlags.HANDLE_TYPE_SPECIFIC_INFORMATION
-    native = _look(pid, flags, handle_peers=bool(peers))
-    try:
-        return _told(
-            HandleTable("handles", native.handles(), diagnostics_from(native.diagnostics())), pid
-        )
-    finally:
-        native.close()
-
-
-def threads(pid: int) -> ThreadTable:
-    """Threads of a process without stopping it.
-
-    Parameters
-    ----------
-    pid : int
-        Process id.
-
-    Returns
-    -------
-    Table
-        As :meth:`Snapshot.threads`, registers not known.
-
-    Raises
-    ------
-    ProcessGone, AccessDenied
-        As :func:`capture`.
-
-    Examples
-    --------
-    >>> table = snapcore.threads(pid)
-    >>> table["name"].categories
-    ('app', 'worker')
-    >>> table["tid"].dtype
-    dtype('uint32')
-    """
-    native = _look(pid, CaptureFlags.THREADS)
-    try:
-        return ThreadTable("threads", native.threads())
-    finally:
-        native.close()
-
-
-def system_handles(*, peers: bool = False) -> SystemHandleTable:
-    """Handles of every process that this user may see. On Linux these are file descriptors.
-
-    Parameters
-    ----------
-    peers : bool
-        As for :func:`handles`. Every descriptor is read anyway, so that this costs little.
-
-    Returns
-    -------
-    Table
-        Columns: ``snapcore.dtypes.SYSTEM_HANDLES``; the system runs meanwhile. Its ``diagnostics``
-        count the processes that refuse.
-
-    Notes
-    -----
-    Windows: ``NtQuerySystemInformation`` with ``SystemExtendedHandleInformation``; a name is asked
-    for on a thread of its own, since that can wait for ever. Linux: ``/proc/PID/fd``.
-
-    Examples
-    --------
-    >>> table = snapcore.system_handles()
-    >>> log = snapcore.handles(pid)["object_name"][3]
-    >>> table["pid"][table["object_name"] == log].tolist() == [pid]
-    True
-    """
-    columns, diagnostics = _core.system_handles(peers=bool(peers))
-    return _told(SystemHandleTable("system_handles", columns, diagnostics_from(diagnostics)))
-
-
-def system_threads() -> SystemThreadTable:
-    """Threads of every process that this user may see.
-
-    Returns
-    -------
-    Table
-        Columns: ``snapcore.dtypes.SYSTEM_THREADS``; registers are not known, the system runs meanwhile.
-        Its ``diagnostics`` count the processes that refuse.
-
-    Notes
-    -----
-    Windows: ``NtQuerySystemInformation`` with ``SystemExtendedProcessInformation``, which does not tell
-    the names of threads, nor processors. Linux: ``/proc/PID/task``, kernel threads among them.
-
-    Examples
-    --------
-    >>> table = snapcore.system_threads()
-    >>> int((table["pid"] == pid).sum())
-    2
-    """
-    columns, diagnostics = _core.system_threads()
-    return _told(SystemThreadTable("system_threads", columns, diagnostics_from(diagnostics)))
 
 
 def dump(
@@ -652,7 +259,7 @@ def dump(
     captured = None if capture is None else whole_number(capture, "capture", 0, 2**32 - 1)
     raw = write_dump(
         None,
-        _pid(pid),
+        process_id(pid),
         path,
         flags,
         captured,
@@ -749,7 +356,7 @@ def write_dump(
         timeout_ns=timeout_ns,
         max_pause_ns=nanoseconds(max_pause, "max_pause"),
         shared_budget=0,
-        placement=_placement(),
+        placement=tracer_placement(),
         live_fallback=bool(live_fallback),
         debug_privilege=bool(debug_privilege),
         snapshot=snapshot,
@@ -769,7 +376,7 @@ def write_dump(
     def run_job(put: Callable[[bytes], object]) -> dict[str, Any]:
         job = start(path=None, descriptor=None)
         if used_level is None:
-            return _run_in_chunks(job, put, progress)
+            return run_in_chunks(job, put, progress)
         return run_compressed(job, put, used_level, progress)
 
     if not is_writer(target):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snapcore.capturing import HANDLE_DETAILS, look
 from snapcore.difference import Difference, diff
-from snapcore.dumping import HANDLE_DETAILS, look
 from snapcore.errors import ProcessGone
 from snapcore.flags import CaptureFlags
 from snapcore.logs import logger_of, tell

@@ -12,17 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapcore.dumping import (
-    DumpResult,
-    capture_for_dump,
-    compression_level,
-    dump_flags,
-    facts_of,
-    look,
-    nanoseconds,
-    whole_number,
-    write_dump,
-)
+from snapcore.arguments import nanoseconds, whole_number
+from snapcore.capturing import capture_for_dump, look
+from snapcore.dumping import DumpResult, compression_level, dump_flags, facts_of, write_dump
 from snapcore.errors import ProcessGone, TimedOut
 from snapcore.flags import CaptureFlags
 from snapcore.headroom import headroom
@@ -37,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from snapcore.dumping import Progress
+    from snapcore.jobs import Progress
 
 __all__ = ["Watch", "WatchedDump", "watch"]
 

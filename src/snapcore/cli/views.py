@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import snapcore
 from snapcore import CaptureFlags, DumpFile, DumpFormatError
+from snapcore.capturing import HANDLE_DETAILS, look
 from snapcore.cli.exit_codes import CommandError
 from snapcore.cli.target import find_target
-from snapcore.dumping import HANDLE_DETAILS, look
 
 if TYPE_CHECKING:
     import argparse
