@@ -81,6 +81,26 @@ def debian_mirror() -> str:
     sys.exit("apt knows no mirror of Debian")
 
 
+def apt(folder: Path, suite: str, architecture: str, kind: str = "deb") -> list[str]:
+    """Options by which apt knows a suite's packages of a processor, and keeps what it knows in a folder.
+
+    `kind` may be "deb-src", for the sources of the packages.
+    """
+    lists, cache = folder / "lists", folder / "cache"
+    (lists / "partial").mkdir(parents=True)
+    (cache / "archives" / "partial").mkdir(parents=True)
+    sources = folder / "sources.list"
+    sources.write_text(f"{kind} {debian_mirror()} {suite} main\n")
+    options = [
+        f"-oAPT::Architecture={architecture}", f"-oAPT::Architectures={architecture}",
+        f"-oDir::State::lists={lists}", f"-oDir::Cache={cache}", "-oDir::State::status=/dev/null",
+        "-oAPT::Sandbox::User=root", "-oDir::Etc::sourceparts=/dev/null",
+        f"-oDir::Etc::sourcelist={sources}",
+    ]  # fmt: skip
+    run("apt-get", *options, "update")
+    return options
+
+
 def pack(stage: Path, built: Path, tag: str, out: Path, *components: str) -> Path:
     """Make the wheel of what CMake built, as pip would.
 

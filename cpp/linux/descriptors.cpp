@@ -28,6 +28,7 @@
 #include "base/owners.h"
 #include "generated/flags.h"
 #include "linux/descriptor_details.h"
+#include "linux/file_status.h"
 #include "linux/procfs.h"
 
 namespace snapcore::linux_os {
@@ -112,10 +113,9 @@ std::optional<std::uint64_t> bracketed_number(std::string_view link) {
 
 // mq_open() shows a queue as "/name", a look into the mounted file system as "/dev/mqueue/name".
 // Its inode always has the same size.
-bool may_be_message_queue(std::string_view link, const struct statx& status) {
+bool may_be_message_queue(std::string_view link, const FileStatus& status) {
     constexpr std::uint64_t kQueueStatusSize = 80;
-    return status.stx_dev_major == 0 && status.stx_size == kQueueStatusSize &&
-           S_ISREG(status.stx_mode) &&
+    return major(status.device) == 0 && status.size == kQueueStatusSize && S_ISREG(status.mode) &&
            (link.find('/', 1) == std::string_view::npos || link.starts_with("/dev/mqueue/"));
 }
 
@@ -151,9 +151,9 @@ public:
         const bool with_link = link.captured_at_ns == 0;
         // The status, the link, the information: where the first and the last are of one inode, so
         // is what is between them.
-        struct statx status{};
+        FileStatus status;
         const bool wants_status = with_link && detail_.basic;
-        bool has_status = wants_status && read_status(name, status);
+        bool has_status = wants_status && read_file_status(links_.get(), name, status);
         if (wants_status && !has_status && errno == ENOENT) return;
         facts.link = &link;
         if (with_link) {
@@ -169,7 +169,7 @@ public:
         std::optional<std::uint64_t> inode;
         bool asked = false;
         if (kind.is_path || detail_.basic) {
-            if (!has_status) has_status = read_status(name, status);
+            if (!has_status) has_status = read_file_status(links_.get(), name, status);
             if (has_status) add_status(row, kind, text, name, status, facts.end);
             asked = true;
         }
@@ -184,7 +184,7 @@ public:
         }
         // All that have no file share one inode, whatever they are.
         const bool between =
-            with_link && has_status && inode == status.stx_ino && !text.starts_with("anon_inode:");
+            with_link && has_status && inode == status.inode && !text.starts_with("anon_inode:");
         // What the number names now may be another file; its facts would be a lie about this one.
         facts.stale = asked && !between && !still_names(name, text);
         if (facts.stale) row = bare_row(*facts.link, kind);
@@ -244,36 +244,28 @@ private:
         return true;
     }
 
-    bool read_status(const char* name, struct statx& status) const {
-        // Of a file on a network file system the cached attributes must do: its server may not
-        // answer.
-        constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE;
-        return ::statx(links_.get(), name, AT_STATX_DONT_SYNC, kWanted, &status) == 0;
-    }
-
     void add_status(HandleRow& row,
                     const Kind& kind,
                     std::string_view link,
                     const char* name,
-                    const struct statx& status,
+                    const FileStatus& status,
                     End& end) {
-        const std::uint64_t device = makedev(status.stx_dev_major, status.stx_dev_minor);
         if (std::string_view(kind.type_name) == "File") {
-            row.type_name = kind_of_mode(status.stx_mode);
+            row.type_name = kind_of_mode(status.mode);
             if (may_be_message_queue(link, status) && is_message_queue(name))
                 row.type_name = "MessageQueue";
-            if (S_ISFIFO(status.stx_mode)) {
-                end.inode = status.stx_ino;
-                end.device = device;
+            if (S_ISFIFO(status.mode)) {
+                end.inode = status.inode;
+                end.device = status.device;
             }
         }
         if (detail_.basic) {
-            row.attributes = status.stx_mode;
-            row.inode = status.stx_ino;
-            row.device = device;
+            row.attributes = status.mode;
+            row.inode = status.inode;
+            row.device = status.device;
         }
         if (detail_.type_specific && kind.type == ObjectType::SECTION) {
-            row.section_size = static_cast<std::int64_t>(status.stx_size);
+            row.section_size = static_cast<std::int64_t>(status.size);
         }
     }
 

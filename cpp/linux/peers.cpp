@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 
 #include "base/error.h"
 #include "linux/descriptors.h"
+#include "linux/file_status.h"
 
 namespace snapcore::linux_os {
 namespace {
@@ -147,10 +147,9 @@ bool is_end(int links, const char* name, End& end) {
     end.reads = (link.st_mode & S_IRUSR) != 0;
     end.writes = (link.st_mode & S_IWUSR) != 0;
     if (end.device == 0) return true;
-    struct statx file{};
-    return ::statx(links, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &file) == 0 &&
-           S_ISFIFO(file.stx_mode) && file.stx_ino == end.inode &&
-           makedev(file.stx_dev_major, file.stx_dev_minor) == end.device;
+    FileStatus file;
+    return read_file_status(links, name, file) && S_ISFIFO(file.mode) && file.inode == end.inode &&
+           file.device == end.device;
 }
 
 }  // namespace snapcore::linux_os

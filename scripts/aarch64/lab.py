@@ -90,17 +90,7 @@ def kept(name: str, make: Callable[[Path], None], *sources: Path) -> Path:
 def download_packages(folder: Path) -> None:
     """Debian's packages that no root needs, and apt's lists, which are of another processor than this machine's."""
     print("== downloading the kernel")
-    lists, cache = folder / "apt" / "lists", folder / "apt" / "cache"
-    (lists / "partial").mkdir(parents=True)
-    (cache / "archives" / "partial").mkdir(parents=True)
-    sources = folder / "apt" / "sources.list"
-    sources.write_text(f"deb {labs.debian_mirror()} {SUITE} main\n")
-    options = [
-        "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64", f"-oDir::State::lists={lists}",
-        f"-oDir::Cache={cache}", "-oDir::State::status=/dev/null", "-oAPT::Sandbox::User=root",
-        "-oDir::Etc::sourceparts=/dev/null", f"-oDir::Etc::sourcelist={sources}",
-    ]  # fmt: skip
-    run("apt-get", *options, "update")
+    options = labs.apt(folder / "apt", SUITE, "arm64")
     depends = output("apt-cache", *options, "depends", KERNEL)
     image = re.search(r"Depends: (linux-image-\S+)", depends)
     assert image is not None, depends

@@ -76,7 +76,7 @@ def compile_all(platform: Platform, wanted: list[Python], backend: str = "") -> 
         # There is none to set, and CMake would want a tool for it.
         "-DCMAKE_SKIP_RPATH=ON",
         *(f"-DCMAKE_{kind}_LINKER_FLAGS={no_symbols}" for kind in ("EXE", "MODULE")),
-        f"-DPython_EXECUTABLE={sys.executable}", *zig.settings(platform),
+        f"-DPython_EXECUTABLE={sys.executable}", *zig.settings(platform, folder / "tools"),
         f"-DSNAPCORE_BACKEND={backend or platform.backend}",
         f"-DSNAPCORE_PYTHONS={';'.join(str(folder_of(python, platform)) for python in wanted)}",
     )  # fmt: skip

@@ -24,7 +24,7 @@ _LICENCES = ("LICENSE", "third_party/zstd/LICENSE")
 # Of the C library of either kind, on either processor.
 _LIBRARIES = re.compile(
     r"(libc|libm|libdl|libpthread|librt|ld-linux-x86-64|ld-linux-aarch64)\.so\.\d"
-    r"|libc\.so|libc\.musl-\w+\.so\.1"
+    r"|libc\.musl-\w+\.so\.1"
 )
 # Parts of Windows 10.
 _DLLS = re.compile(

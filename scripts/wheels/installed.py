@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import contents
+import musl
 import roots
 from labs import ROOT, output
 from targets import BUILD, Platform, Python
@@ -48,6 +50,14 @@ def in_environment(wheel: Path, python: Python, numpy: str | None) -> dict[str, 
     pip = [folder / "bin" / "python", "-m", "pip", "--no-input", "--disable-pip-version-check"]
     wanted = f"numpy=={numpy}" if numpy else "numpy"
     output(*pip, "install", "-q", "--only-binary=:all:", wanted)
+    return {
+        "where": f"CPython {python.version} ({python.distribution}), {libc()}",
+        **used(wheel, folder, pip),
+    }
+
+
+def used(wheel: Path, folder: Path, pip: list[str | Path]) -> dict[str, Any]:
+    """Install a wheel in an environment that has NumPy, do the main job, remove it."""
     before = files_of(folder)
     # Offline, so that nothing but the wheel can be what is installed.
     output(*pip, "install", "-q", "--no-index", wheel)
@@ -62,7 +72,6 @@ def in_environment(wheel: Path, python: Python, numpy: str | None) -> dict[str, 
     assert not left, f"left behind: {sorted(left)}"
     shutil.rmtree(folder)
     return {
-        "where": f"CPython {python.version} ({python.distribution}), {libc()}",
         "numpy": facts["numpy"],
         "did": ["install", "import", "read", "dump", "command", "uninstall"],
         "dumped": facts["dumped"],
@@ -74,7 +83,9 @@ def libc() -> str:
     return " ".join(os.confstr("CS_GNU_LIBC_VERSION").split())  # type: ignore[union-attr]
 
 
-def unpacked(wheel: Path, python: Python, tags: Sequence[str], folder: Path) -> None:
+def unpacked(
+    wheel: Path, python: Python, tags: Sequence[str], folder: Path, numpy: str = "numpy"
+) -> None:
     """Install a wheel and NumPy for another platform into a folder."""
     shutil.rmtree(folder, ignore_errors=True)
     platforms = [argument for tag in tags for argument in ("--platform", tag)]
@@ -82,7 +93,7 @@ def unpacked(wheel: Path, python: Python, tags: Sequence[str], folder: Path) -> 
     output(
         sys.executable, "-m", "pip", "install", "-q", "--no-input", "--target", folder,
         "--only-binary=:all:", "--python-version", f"{version[0]}.{version[1:]}", *platforms,
-        "numpy", wheel,
+        numpy, wheel,
     )  # fmt: skip
 
 
@@ -118,15 +129,10 @@ def emulated(wheel: Path, python: Python, platform: Platform) -> list[dict[str, 
     root = roots.arm64_debian()
     folder = root / "opt" / f"snapcore-{python.tag}"
     unpacked(wheel, python, [platform.tag, platform.tag.replace("2_28", "2_27")], folder)
-    facts = json.loads(
-        output(
-            "qemu-aarch64-static", "-L", root, root / "usr" / "bin" / f"python3.{python.tag[3:]}",
-            WORK, "--read", DUMP,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
-                 "PYTHONHOME": str(root / "usr")},
-        )
-    )  # fmt: skip
-    assert facts["machine"] == "aarch64"
+    command = [
+        "qemu-aarch64-static", "-L", root, root / "usr" / "bin" / f"python3.{python.tag[3:]}",
+    ]  # fmt: skip
+    facts = read_with(command, folder, PYTHONHOME=str(root / "usr"))
     return [
         {
             "where": f"CPython {facts['python']} (Debian 12 arm64, emulated), {roots.libc_of(root)}",
@@ -136,30 +142,76 @@ def emulated(wheel: Path, python: Python, platform: Platform) -> list[dict[str, 
     ]
 
 
-def on_musl(wheel: Path, platform: Platform) -> list[dict[str, Any]]:
-    """Without a Python for musl: every name is there, and the tracer is loaded by Debian's musl."""
-    library, loader = roots.musl(platform.processor)
-    given = contents.defined_names(library.read_bytes())
+def read_with(command: Sequence[str | Path], folder: Path, **environment: str) -> dict[str, Any]:
+    """Read a dump file with an emulated Python and what was unpacked into a folder."""
+    environment |= {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    facts = json.loads(output(*command, WORK, "--read", DUMP, env=environment))
+    assert facts["machine"] == "aarch64"
+    return facts
+
+
+def on_musl(wheel: Path, platform: Platform) -> dict[str, Any]:
+    """Of any Python's wheel: musl has every name, and loads the tracer."""
+    loader = musl.loader(platform.processor)
+    given = contents.defined_names(loader.read_bytes())
     for name, data in contents.programs(wheel).items():
         lacking = {
             n for n in contents.undefined_names(data) - given if not n.startswith(("Py", "_Py"))
         }
         assert not lacking, f"{name} wants of musl what it has not: {sorted(lacking)}"
-    did = ["names"]
-    if platform.processor == os.uname().machine:
-        folder = BUILD / "musl"
-        folder.mkdir(parents=True, exist_ok=True)
-        tracer = folder / "snapcore-tracer"
-        tracer.write_bytes(contents.programs(wheel)["snapcore/snapcore-tracer"])
-        tracer.chmod(0o755)
-        # Without a caller it ends at once; a loader that lacks something says so.
-        done = subprocess.run(
-            [loader, tracer], stdin=subprocess.DEVNULL, capture_output=True, text=True, env={}
-        )
-        assert "Error" not in done.stderr, done.stderr
-        assert done.returncode >= 0, f"the tracer died of signal {-done.returncode}"
-        did.append("tracer loaded")
-    return [{"where": f"musl {roots.musl_version(loader)} without a Python", "did": did}]
+    folder = BUILD / "musl"
+    folder.mkdir(parents=True, exist_ok=True)
+    tracer = folder / "snapcore-tracer"
+    tracer.write_bytes(contents.programs(wheel)["snapcore/snapcore-tracer"])
+    tracer.chmod(0o755)
+    # Without a caller it ends at once; a loader that lacks something says so.
+    done = subprocess.run(
+        [*musl.emulator(platform.processor), loader, tracer],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert "Error" not in done.stderr, done.stderr
+    assert done.returncode >= 0, f"the tracer died of signal {-done.returncode}"
+    return {
+        "where": f"musl {musl.version(platform.processor)}",
+        "did": ["names", "tracer loaded"],
+    }
+
+
+def in_musl_python(wheel: Path, platform: Platform) -> dict[str, Any]:
+    """Use a wheel with a Python that was made for musl; in emulation dump files are read alone."""
+    python = musl.python(platform)
+    where = f"CPython {python.version} ({python.distribution}"
+    libc = f"musl {musl.version(platform.processor)}"
+    folder = BUILD / "environments" / platform.name
+    # Later ones want relocations (RELR) that Debian's musl does not know.
+    numpy = f"numpy=={OLDEST_NUMPY[python.tag]}"
+    tags = [platform.tag, platform.tag.replace("1_2", "1_1")]
+    if platform.processor != os.uname().machine:
+        unpacked(wheel, python, tags, folder, numpy)
+        facts = read_with([*musl.emulator(platform.processor), python.command], folder)
+        return {
+            "where": f"{where}, emulated), {libc}",
+            "numpy": facts["numpy"],
+            "did": ["install", "import", "read"],
+        }
+    shutil.rmtree(folder, ignore_errors=True)
+    output(python.command, "-m", "venv", "--without-pip", folder)
+    # It has no TLS to fetch anything with.
+    with tempfile.TemporaryDirectory() as fetched:
+        output(
+            sys.executable, "-m", "pip", "download", "-q", "--no-input", "--no-deps", "-d", fetched,
+            "--only-binary=:all:", "--python-version", musl.VERSION,
+            *(f"--platform={tag}" for tag in tags), numpy,
+        )  # fmt: skip
+        pip = [
+            folder / "bin" / "python", musl.pip_of(python), "--no-input", "--disable-pip-version-check",
+        ]  # fmt: skip
+        output(*pip, "install", "-q", "--no-index", *Path(fetched).glob("*.whl"))
+    return {"where": f"{where}), {libc}", **used(wheel, folder, pip)}
 
 
 def runs(platform: Platform, python: Python, wheel: Path) -> list[dict[str, Any]]:
@@ -167,7 +219,8 @@ def runs(platform: Platform, python: Python, wheel: Path) -> list[dict[str, Any]
     if platform.system != "Linux":
         return []
     if platform.name.startswith("musllinux"):
-        return on_musl(wheel, platform)
+        used_too = [in_musl_python(wheel, platform)] if python.tag == musl.TAG else []
+        return [on_musl(wheel, platform), *used_too]
     if platform.processor != os.uname().machine:
         return emulated(wheel, python, platform)
     if python.root is not None:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labs import CACHE, ROOT, debian_mirror, output, run
 from targets import BUILD
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def debian(name: str, suite: str, packages: str, *options: str) -> Path:
@@ -66,21 +67,6 @@ def libc_of(root: Path) -> str:
     status = (root / "var" / "lib" / "dpkg" / "status").read_text(encoding="utf-8")
     version = re.search(r"(?ms)^Package: libc6$.*?^Version: ([\d.]+)", status)
     return f"glibc {version[1]}" if version and found else "glibc"
-
-
-def musl(processor: str) -> tuple[Path, Path]:
-    """The library of Debian's musl, and the same as a loader."""
-    path = Path(f"/lib/ld-musl-{processor}.so.1")
-    library = Path(f"/usr/lib/{processor}-linux-musl/libc.so")
-    return library, path
-
-
-def musl_version(loader: Path) -> str:
-    """What the loader says of itself."""
-    said = subprocess.run([loader], capture_output=True, text=True, check=False).stderr
-    found = re.search(r"Version ([\d.]+)", said)
-    assert found, said
-    return found[1]
 
 
 def exports_of_windows_python(tag: str) -> list[str]:

@@ -7,11 +7,12 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import ziglang
 
+if TYPE_CHECKING:
     from targets import Platform
 
 
@@ -40,8 +41,11 @@ def tools(platform: Platform, folder: Path) -> dict[str, Path]:
     return out
 
 
-def settings(platform: Platform) -> list[str]:
-    """What else CMake wants to know of a target."""
+def settings(platform: Platform, folder: Path) -> list[str]:
+    """What else CMake wants to know of a target; what has to be made for that lies in the folder."""
+    if platform.zig.endswith("-musl"):
+        library = musl_by_name(platform, folder)
+        return [f"-DCMAKE_{language}_STANDARD_LIBRARIES={library}" for language in ("C", "CXX")]
     if platform.system != "Darwin":
         return []
     # Apple's tools, of which none is used.
@@ -50,6 +54,24 @@ def settings(platform: Platform) -> list[str]:
         "-DCMAKE_OSX_DEPLOYMENT_TARGET=",
         "-DCMAKE_INSTALL_NAME_TOOL=true",
     ]
+
+
+def musl_by_name(platform: Platform, folder: Path) -> Path:
+    """The names of musl in a library that is called as on Alpine, which is what a wheel may need.
+
+    The compiler's own is called libc.so. It follows on the linker's command line and, as all names are
+    found by then, is not needed.
+    """
+    library = folder / "libc.so"
+    names = Path(ziglang.__file__).parent / "lib" / "libc" / "musl" / "libc.S"
+    family = {"x86_64": "FAMILY_x86", "aarch64": "FAMILY_aarch64"}[platform.processor]
+    subprocess.run(
+        [sys.executable, "-m", "ziglang", "cc", "-target", platform.zig, "-nostdlib", "-shared",
+         f"-Wl,-soname,libc.musl-{platform.processor}.so.1", "-DPTR64", f"-D{family}",
+         f"-DARCH_{platform.processor}", names, "-o", library],
+        check=True, env=os.environ,
+    )  # fmt: skip
+    return library
 
 
 def import_library(names: list[str], dll: str, library: Path, machine: str) -> None:
