@@ -98,8 +98,8 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def dump_builder() -> Any:
-    """The tests' builder of dump files of any content."""
+def of_tests(name: str) -> Any:
+    """A module of the tests, such as their builder of dump files of any content."""
     if str(TESTS) not in sys.path:
         sys.path.append(str(TESTS))
-    return importlib.import_module("dump_builder")
+    return importlib.import_module(name)

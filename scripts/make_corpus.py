@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-import dump_builder as d
+import dump_structures as d
 import zstd_frames as z
-from dump_builder import DumpBuilder, Handle, Module, Thread, context
+from dump_builder import DumpBuilder, Handle, Module, Thread
+from dump_structures import context
 from fuzz_input import CORPUS, streams
+from sample_dumps import PROC_MAPS, PROC_STATUS, everything, small_linux, small_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,18 +33,18 @@ CODE, STACK = 0x401000, 0x7F0000000800
 
 
 def whole_files() -> Iterator[tuple[str, bytes]]:
-    everything = d.everything().build()
-    yield "windows", d.small_windows().build()
-    yield "linux", d.small_linux().build()
-    yield "linux-x86", d.small_linux(d.X86).build()
-    yield "linux-arm64", d.small_linux(d.ARM64).build()
-    yield "linux-arm64-of-breakpad", d.small_linux(d.ARM64_OLD).build()
-    yield "linux-arm64-of-lldb", d.small_linux(d.ARM64, old_context=True).build()
-    yield "everything", everything
-    yield "cut-off", everything[: len(everything) * 3 // 4]
-    yield "header-alone", everything[:32]
+    whole = everything().build()
+    yield "windows", small_windows().build()
+    yield "linux", small_linux().build()
+    yield "linux-x86", small_linux(d.X86).build()
+    yield "linux-arm64", small_linux(d.ARM64).build()
+    yield "linux-arm64-of-breakpad", small_linux(d.ARM64_OLD).build()
+    yield "linux-arm64-of-lldb", small_linux(d.ARM64, old_context=True).build()
+    yield "everything", whole
+    yield "cut-off", whole[: len(whole) * 3 // 4]
+    yield "header-alone", whole[:32]
     yield "no-streams", DumpBuilder().build()
-    yield "too-short", everything[:31]
+    yield "too-short", whole[:31]
     yield "no-minidump", b"\x7fELF".ljust(64, b"\0")
     wrong = DumpBuilder()
     wrong.header["stream_count"] = ALL_ONES
@@ -59,7 +61,7 @@ def whole_files() -> Iterator[tuple[str, bytes]]:
 
 
 def packed() -> Iterator[tuple[str, bytes]]:
-    small = d.small_linux().build()
+    small = small_linux().build()
     whole = z.seekable(small, 1000)
     yield "linux", whole
     yield "one-frame", z.seekable(small, len(small))
@@ -271,7 +273,7 @@ def regions() -> Iterator[tuple[str, bytes]]:
     yield make("end-of-the-address-space", lambda b: b.memory_info_list(at_the_end))
     wrapping = [(2**64 - 16, 2**64 - 1, 1), (0, 2**64 - 1, 1), (5, 0, 1)]
     yield make("ranges-that-wrap", lambda b: b.snapcore_ranges(wrapping))
-    yield make("maps", lambda b: b.linux(maps=d.PROC_MAPS))
+    yield make("maps", lambda b: b.linux(maps=PROC_MAPS))
     lines = b"".join(b"%x-%x rw-p 0 08:01 7 /f\n" % (i, i + 0x1000) for i in (0x10000, 0x20000, 0))
     yield make("maps-and-regions", lambda b: b.memory_info_list(rows).linux(maps=lines))
     parts = [{**rows[0], "base": 0x10000 + 0x100 * i, "size": 0x100} for i in (0, 1, 2, 9, 3)]
@@ -404,8 +406,8 @@ def text() -> Iterator[tuple[str, bytes]]:
     def make(name: str, fill: Fill) -> tuple[str, bytes]:
         return name, streams("text", fill)
 
-    yield make("status", lambda b: b.linux(proc_status=d.PROC_STATUS))
-    yield make("maps", lambda b: b.linux(maps=d.PROC_MAPS))
+    yield make("status", lambda b: b.linux(proc_status=PROC_STATUS))
+    yield make("maps", lambda b: b.linux(maps=PROC_MAPS))
     odd_maps = (
         b"0-1 ---s ffffffffffffffff ff:ff 18446744073709551615\n"
         b"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0      [vsyscall]\n"

@@ -7,16 +7,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dump_builder import (
-    AMD64,
-    DIRECTORY_ENTRY,
-    HEADER,
-    LINUX,
-    SYSTEM,
-    SYSTEM_INFO,
-    DumpBuilder,
-    record,
-)
+from dump_builder import DumpBuilder
+from dump_structures import AMD64, DIRECTORY_ENTRY, HEADER, LINUX, SYSTEM, SYSTEM_INFO, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dump_builder import CONTEXT_AMD64, DumpBuilder, Handle, Module, Thread, context
+from dump_builder import DumpBuilder, Handle, Module, Thread
+from dump_structures import CONTEXT_AMD64, context
 
 if TYPE_CHECKING:
     from pathlib import Path

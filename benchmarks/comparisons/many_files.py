@@ -29,7 +29,7 @@ HANDLES = 100
 
 def make(folder: Path, files: int) -> list[str]:
     """Dumps with so many handles, a third of them with names of their own."""
-    builder = targets.dump_builder()
+    builder, linux = targets.of_tests("dump_builder"), targets.of_tests("dump_structures").LINUX
     out = []
     for number in range(files):
         rows = [
@@ -39,7 +39,7 @@ def make(folder: Path, files: int) -> list[str]:
             for i in range(1, HANDLES + 1)
         ]
         dump = builder.DumpBuilder(time=1_764_072_000 + number)
-        dump.system_info(platform=builder.LINUX).misc_info().threads([builder.Thread(1, "main")])
+        dump.system_info(platform=linux).misc_info().threads([builder.Thread(1, "main")])
         dump.module_list([builder.Module(0x1000, 0x1000, "/usr/bin/app")])
         out.append(str(dump.handle_data(rows).write(folder / f"{number}.dmp")))
     return out

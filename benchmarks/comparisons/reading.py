@@ -159,7 +159,7 @@ def measure(run: Run) -> Iterator[Case]:
             path = real_dump(folder / "large.dmp", snapcore.PRESETS["full"], 30, "rich", "large")
             yield measure_tables(run, "5 GiB of memory", path, repeat=20)
             path.unlink()
-        crowd = targets.dump_builder().crowd().write(folder / "crowd.dmp")
+        crowd = targets.of_tests("sample_dumps").crowd().write(folder / "crowd.dmp")
         yield measure_tables(run, "a crowd", crowd)
         text = str(crowd)
         calls: dict[str, Callable[[], object]] = {

@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import dump_builder
 import pytest
+import sample_dumps
 import zstd_frames as z
 from dump_files import answers, everything
 
 import snapcore
 from snapcore import DumpFormatError
 
-SMALL = dump_builder.small_linux().build()
+SMALL = sample_dumps.small_linux().build()
 
 
 @pytest.fixture

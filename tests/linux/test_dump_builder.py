@@ -6,22 +6,23 @@ from __future__ import annotations
 import logging
 import time
 
-import dump_builder
 import pytest
+import sample_dumps
 import udmp_parser
-from dump_builder import ARM64, ARM64_OLD, X86, DumpBuilder
+from dump_builder import DumpBuilder
 from dump_files import everything
+from dump_structures import ARM64, ARM64_OLD, X86
 from minidump.minidumpfile import MinidumpFile
 
 import snapcore
 
 READY_MADE = {
-    "windows": dump_builder.small_windows,
-    "linux": dump_builder.small_linux,
-    "linux x86": lambda: dump_builder.small_linux(X86),
-    "linux arm64": lambda: dump_builder.small_linux(ARM64),
-    "linux arm64 of Breakpad": lambda: dump_builder.small_linux(ARM64_OLD),
-    "everything": dump_builder.everything,
+    "windows": sample_dumps.small_windows,
+    "linux": sample_dumps.small_linux,
+    "linux x86": lambda: sample_dumps.small_linux(X86),
+    "linux arm64": lambda: sample_dumps.small_linux(ARM64),
+    "linux arm64 of Breakpad": lambda: sample_dumps.small_linux(ARM64_OLD),
+    "everything": sample_dumps.everything,
 }
 # Neither knows Breakpad's number of ARM64, and minidump no number of it at all.
 KNOWN_TO_MINIDUMP = [name for name in READY_MADE if "arm64" not in name]
@@ -84,7 +85,7 @@ def test_udmp_parser_reads_it(name, written):
 
 
 def test_handles_as_minidump_reads_them(tmp_path):
-    path = dump_builder.small_windows().write(tmp_path / "built.dmp")
+    path = sample_dumps.small_windows().write(tmp_path / "built.dmp")
     logging.disable(logging.CRITICAL)
     try:
         other = MinidumpFile.parse(str(path))
@@ -101,7 +102,7 @@ def test_handles_as_minidump_reads_them(tmp_path):
 
 def test_a_crowd_is_built_and_read_in_seconds(tmp_path):
     started = time.monotonic()
-    path = dump_builder.crowd().write(tmp_path / "crowd.dmp")
+    path = sample_dumps.crowd().write(tmp_path / "crowd.dmp")
     assert time.monotonic() - started < 10
     with snapcore.open(path, strict=True) as file:
         sizes = [len(t) for t in (file.threads(), file.modules(), file.regions(), file.handles())]
@@ -109,7 +110,7 @@ def test_a_crowd_is_built_and_read_in_seconds(tmp_path):
 
 
 def test_five_gib_of_memory_take_no_space(tmp_path):
-    path = dump_builder.sparse(5 << 30).write(tmp_path / "sparse.dmp")
+    path = sample_dumps.sparse(5 << 30).write(tmp_path / "sparse.dmp")
     assert path.stat().st_size > 5 << 30
     assert path.stat().st_blocks * 512 < 1 << 20
     with snapcore.open(path, strict=True) as file:

@@ -20,7 +20,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 import zstd_frames
-from dump_builder import LINUX, DumpBuilder, Handle, Module, Thread
+from dump_builder import DumpBuilder, Handle, Module, Thread
+from dump_structures import LINUX
 from support import ROOT
 
 import snapcore

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import dump_builder
+import dump_structures
 import numpy as np
 import pytest
+import sample_dumps
 from dump_files import everything
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,11 +32,11 @@ def small(facts, tmp_path):
 BUILT = [
     (builder.build(), builder.all_words())
     for builder in (
-        dump_builder.small_windows(),
-        dump_builder.small_linux(),
-        dump_builder.small_linux(dump_builder.X86),
-        dump_builder.small_linux(dump_builder.ARM64_OLD),
-        dump_builder.everything(),
+        sample_dumps.small_windows(),
+        sample_dumps.small_linux(),
+        sample_dumps.small_linux(dump_structures.X86),
+        sample_dumps.small_linux(dump_structures.ARM64_OLD),
+        sample_dumps.everything(),
     )
 ]
 
@@ -139,40 +141,40 @@ def overlapping_texts(what: str, rows: int = 4_000) -> dump_builder.DumpBuilder:
     # Each unit of it may be a length.
     units = np.random.default_rng(1).integers(0x7000, 0x7FFF, 40_000 + rows, dtype="<u2")
     offsets = builder.place(units.tobytes()) + 2 * np.arange(rows)
-    count = dump_builder.record(dump_builder.COUNT, count=rows)
+    count = dump_structures.record(dump_structures.COUNT, count=rows)
     if what == "handles":
-        table = np.zeros(rows, dump_builder.HANDLE)
+        table = np.zeros(rows, dump_structures.HANDLE)
         table["object_name_rva"] = offsets
-        head = dump_builder.record(
-            dump_builder.HANDLE_HEADER, header_size=16, entry_size=32, count=rows
+        head = dump_structures.record(
+            dump_structures.HANDLE_HEADER, header_size=16, entry_size=32, count=rows
         )
-        builder.stream(dump_builder.HANDLE_DATA, head, table)
+        builder.stream(dump_structures.HANDLE_DATA, head, table)
     elif what == "unloaded modules":
-        table = np.zeros(rows, dump_builder.UNLOADED_MODULE)
+        table = np.zeros(rows, dump_structures.UNLOADED_MODULE)
         table["name_rva"] = offsets
-        head = dump_builder.record(
-            dump_builder.LIST_HEADER, header_size=12, entry_size=24, count=rows
+        head = dump_structures.record(
+            dump_structures.LIST_HEADER, header_size=12, entry_size=24, count=rows
         )
-        builder.stream(dump_builder.UNLOADED_MODULE_LIST, head, table)
+        builder.stream(dump_structures.UNLOADED_MODULE_LIST, head, table)
     elif what == "build ids":
-        table = np.zeros(rows, dump_builder.MODULE)
-        table["cv_rva"] = builder.place(dump_builder.cv_bpel(bytes(32_768)))
+        table = np.zeros(rows, dump_structures.MODULE)
+        table["cv_rva"] = builder.place(dump_structures.cv_bpel(bytes(32_768)))
         table["cv_size"] = 32_768 - np.arange(rows)
-        builder.stream(dump_builder.MODULE_LIST, count, table)
+        builder.stream(dump_structures.MODULE_LIST, count, table)
     elif what == "annotations":
-        table = np.zeros(rows, dump_builder.STRING_PAIR)
+        table = np.zeros(rows, dump_structures.STRING_PAIR)
         table["key_rva"] = table["value_rva"] = builder.utf8_string("x" * 65_536)
         size, rva = builder.location(count, table)
-        head = dump_builder.record(
-            dump_builder.CRASHPAD, version=1, annotations_size=size, annotations_rva=rva
+        head = dump_structures.record(
+            dump_structures.CRASHPAD, version=1, annotations_size=size, annotations_rva=rva
         )
-        builder.stream(dump_builder.CRASHPAD_INFO, head)
+        builder.stream(dump_structures.CRASHPAD_INFO, head)
     elif what == "shared objects":
-        table = np.zeros(rows, dump_builder.LINK_MAP)
+        table = np.zeros(rows, dump_structures.LINK_MAP)
         table["name_rva"] = offsets
         at = builder.place(table)
-        head = dump_builder.record(dump_builder.DSO_DEBUG, version=1, map_rva=at, count=rows)
-        builder.stream(dump_builder.LINUX_DSO_DEBUG, head)
+        head = dump_structures.record(dump_structures.DSO_DEBUG, version=1, map_rva=at, count=rows)
+        builder.stream(dump_structures.LINUX_DSO_DEBUG, head)
     return builder
 
 

@@ -9,9 +9,9 @@ import struct
 import subprocess
 from pathlib import Path
 
-import dump_builder
 import numpy as np
 import pytest
+import sample_dumps
 import udmp_parser
 from minidump.minidumpfile import MinidumpFile
 from support import ROOT
@@ -269,7 +269,7 @@ def bytes_read() -> int:
 
 
 def test_opening_and_tables_read_only_what_they_need(tmp_path):
-    path = dump_builder.sparse(5 << 30, ranges=200).write(tmp_path / "large.dmp")
+    path = sample_dumps.sparse(5 << 30, ranges=200).write(tmp_path / "large.dmp")
     itself = bytes_read()
     itself = bytes_read() - itself
     before = bytes_read()
