@@ -103,6 +103,13 @@ def parallel(session: nox.Session) -> None:
 
 
 @nox.session
+def free_threaded(session: nox.Session) -> None:
+    """Snapshots, and reading by several threads, by a CPython without the GIL."""
+    session.install("cmake>=3.24", "ninja")
+    session.run("python", "scripts/free_threaded.py", *session.posargs)
+
+
+@nox.session
 def tidy(session: nox.Session) -> None:
     """The C++ core through clang-tidy; what it finds is an error."""
     session.install("cmake>=3.24", "ninja", "clang-tidy==23.1.*")
