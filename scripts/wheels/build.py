@@ -67,15 +67,14 @@ def compile_all(platform: Platform, wanted: list[Python], backend: str = "") -> 
     """
     folder = BUILD / platform.name
     tools = zig.tools(platform, folder / "tools")
-    # Nothing of what a debugger wants, which is ten times the rest.
-    no_symbols = "" if platform.system == "Darwin" else "-s"
     run(
         "cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_SYSTEM_NAME={platform.system}", f"-DCMAKE_SYSTEM_PROCESSOR={platform.processor}",
         *(f"-DCMAKE_{variable}={path}" for variable, path in tools.items()),
         # There is none to set, and CMake would want a tool for it.
         "-DCMAKE_SKIP_RPATH=ON",
-        *(f"-DCMAKE_{kind}_LINKER_FLAGS={no_symbols}" for kind in ("EXE", "MODULE")),
+        # Nothing of what a debugger wants, which is ten times the rest.
+        *(f"-DCMAKE_{kind}_LINKER_FLAGS=-s" for kind in ("EXE", "MODULE", "SHARED")),
         f"-DPython_EXECUTABLE={sys.executable}", *zig.settings(platform, folder / "tools"),
         f"-DSNAPCORE_BACKEND={backend or platform.backend}",
         f"-DSNAPCORE_PYTHONS={';'.join(str(folder_of(python, platform)) for python in wanted)}",

@@ -10,6 +10,7 @@ import io
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _LIBRARIES = re.compile(
 _DLLS = re.compile(
     r"(kernel32|advapi32|ntdll|msvcrt|ucrtbase|shell32|ole32|api-ms-win-[\w-]+)\.dll"
 )
+_MAC_LIBRARY = "/usr/lib/libSystem.B.dylib"
 _MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 
 
@@ -93,6 +95,8 @@ def check(wheel: Path) -> dict[str, Any]:
             libraries |= _check_elf(name, data, processor)
         elif system.startswith("win"):
             libraries |= _check_pe(name, data, python)
+        else:
+            libraries |= _check_macho(name, data, system)
     assert size < MOST_BYTES, f"{wheel.name} has {size} bytes, of which {MOST_BYTES} are too many"
     return {"bytes": size, "libraries": sorted(libraries)}
 
@@ -132,6 +136,39 @@ def _check_pe(name: str, data: bytes, python: str) -> set[str]:
     foreign = {dll for dll in needed if not _DLLS.fullmatch(dll) and dll != own}
     assert not foreign, f"{name} needs {foreign}"
     assert own in needed, f"{name} does not need {own}"
+    return needed
+
+
+def _check_macho(name: str, data: bytes, system: str) -> set[str]:
+    from macholib import mach_o
+    from macholib.MachO import MachO
+    from macholib.SymbolTable import SymbolTable
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        image = MachO(file.name)
+        symbols = SymbolTable(image)
+    (header,) = image.headers
+    processor = "ARM64" if system.endswith("arm64") else "x86_64"
+    made_for = mach_o.CPU_TYPE_NAMES[header.header.cputype]
+    assert made_for == processor, f"{name} is of {made_for}"
+    assert header.filetype in ("bundle", "dylib"), f"{name} is a {header.filetype}"
+    commands = {command.cmd: (facts, rest) for command, facts, rest in header.commands}
+    assert mach_o.LC_RPATH not in commands, name
+    # On ARM64 nothing runs without a signature, if only one of nobody.
+    assert mach_o.LC_CODE_SIGNATURE in commands or processor != "ARM64", f"{name} is not signed"
+    version = commands[mach_o.LC_BUILD_VERSION][0].minos
+    major, minor = map(int, system.split("_")[1:3])
+    assert version <= major << 16 | minor << 8, f"{name} is for macOS {version >> 16} and newer"
+    needed = {library for _, _, library in header.walkRelocatables()}
+    assert needed == {_MAC_LIBRARY}, f"{name} needs {needed}"
+    exported = {symbol.decode() for _, symbol in symbols.extdefsyms}
+    assert "_PyInit__core" in exported, f"{name} is no module of Python"
+    # Names that are looked up in the whole process, where the others are of the library.
+    open_names = {n.decode() for facts, n in symbols.undefsyms if facts.n_desc >> 8 != 1}
+    foreign = {n for n in open_names if not n.startswith(("_Py", "__Py"))}
+    assert not foreign, f"{name} wants {foreign} of whoever has it"
     return needed
 
 

@@ -90,6 +90,13 @@ def test_a_foreign_library(contents, wheel):
         contents.check(wheel(changes={MODULE: data}))
 
 
+def test_musl_by_another_name_than_alpines(contents, wheel):
+    """ziglang's own is called so, and auditwheel takes it for a library that is not there."""
+    data = Path("/bin/true").read_bytes().replace(b"libc.so.6\0", b"libc.so\0\0\0")
+    with pytest.raises(AssertionError, match=r"needs {'libc\.so'}"):
+        contents.check(wheel(changes={MODULE: data}))
+
+
 def test_symbols(contents, wheel):
     # This build keeps them.
     data = Path(_core.__file__).with_name("snapcore-tracer").read_bytes()
