@@ -8,7 +8,8 @@ Usage: python scripts/wheels/build.py [--short] [--only NAME]... [--python TAG].
 
 The compiler is that of the package ziglang, since the system's own links newer symbols than the wheels may
 ask for. What users get is built by .github/workflows/wheels.yml; these wheels show that it can be, and that
-the wheels do their work. Everything lies in build/wheels/ and dist/wheels/.
+the wheels do their work. The long form wants root, and Debian's debootstrap, qemu-user-static and musl. What is
+downloaded is kept in $SNAPCORE_CACHE (default: ~/.cache/snapcore); everything else lies in build/wheels/ and dist/wheels/.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ _DLLS = re.compile(
     r"(kernel32|advapi32|ntdll|msvcrt|ucrtbase|shell32|ole32|api-ms-win-[\w-]+)\.dll"
 )
 _MAC_LIBRARY = "/usr/lib/libSystem.B.dylib"
+# As Windows takes names.
+_STAND_IN = "snapsim.dll".encode("utf-16-le")
 _MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 
 
@@ -88,7 +90,7 @@ def check(wheel: Path) -> dict[str, Any]:
         for name in names:
             assert "snapsim" not in name
         for name, data in files.items():
-            assert b"snapsim.dll" not in data, f"{name} is the one for the stand-in"
+            assert _STAND_IN not in data, f"{name} is the one for the stand-in"
     libraries: set[str] = set()
     for name, data in files.items():
         if tracer:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's musl, and a CPython for it.
 
-No package ships such a Python, so it is made of Debian's sources by the compiler of the wheels. What it has
+No package with such a Python was found, so it is made of Debian's sources by the compiler of the wheels. What it has
 beside the language is what pip and NumPy import; all of that is linked into it.
 """
 
@@ -116,6 +116,8 @@ def _make_python(platform: Platform, folder: Path) -> None:
     build = folder / "build"
     tools = zig.tools(platform, build / "tools")
     environment = os.environ | {"CC": str(tools["C_COMPILER"])}
+    # By its path: its bare name is refused in a cross build.
+    environment["READELF"] = str(shutil.which("readelf"))
     for variable in ("AR", "RANLIB"):
         environment[variable] = str(tools[variable])
     source = sources()
@@ -140,7 +142,7 @@ def _make_python(platform: Platform, folder: Path) -> None:
         "PKG_CONFIG=false", f"ZLIB_CFLAGS=-I{build / 'zlib'}", f"ZLIB_LIBS={build / 'zlib' / 'libz.a'}",
         *_ANSWERS, **options,
     )  # fmt: skip
-    run("make", jobs, "platform", **options)
+    run("make", jobs, "python", "platform", **options)
     library = folder / "lib" / f"python{VERSION}"
     shutil.copytree(cpython / "Lib", library, ignore=_NOT_COPIED)
     (library / "lib-dynload").mkdir()

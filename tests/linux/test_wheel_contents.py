@@ -97,6 +97,12 @@ def test_musl_by_another_name_than_alpines(contents, wheel):
         contents.check(wheel(changes={MODULE: data}))
 
 
+def test_the_module_for_the_stand_in(contents, wheel):
+    data = Path("/bin/true").read_bytes() + "snapsim.dll".encode("utf-16-le")
+    with pytest.raises(AssertionError, match="is the one for the stand-in"):
+        contents.check(wheel(changes={MODULE: data}))
+
+
 def test_symbols(contents, wheel):
     # This build keeps them.
     data = Path(_core.__file__).with_name("snapcore-tracer").read_bytes()
