@@ -138,7 +138,9 @@ def _make_python(platform: Platform, folder: Path) -> None:
         # It takes the C library's name from the machine that builds.
         f"--build={os.uname().machine}-linux-musl", f"--host={platform.processor}-linux-musl",
         f"--with-build-python={sys.executable}", "--without-ensurepip", "--disable-test-modules",
-        "MODULE_BUILDTYPE=static", "CFLAGS=-fno-sanitize=undefined -Wno-date-time",
+        "MODULE_BUILDTYPE=static",
+        # The compiler else checks for undefined behaviour, and refuses a date.
+        "CFLAGS=-fno-sanitize=undefined -Wno-date-time",
         "PKG_CONFIG=false", f"ZLIB_CFLAGS=-I{build / 'zlib'}", f"ZLIB_LIBS={build / 'zlib' / 'libz.a'}",
         *_ANSWERS, **options,
     )  # fmt: skip
