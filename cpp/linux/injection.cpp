@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/owners.h"
 #include "linux/procfs.h"
@@ -49,8 +50,8 @@ Error call_abandoned(std::uint32_t pid) {
             ETIMEDOUT,
             "PTRACE_SYSCALL",
             "the target did not get to make the call within max_pause and was let go; its cgroup "
-            "may have been frozen, or it gets no processor: try again, raise max_pause, or use "
-            "method=\"live\"",
+            "may have been frozen, it is stopped over and over, or it gets no processor: try "
+            "again, raise max_pause, or use method=\"live\"",
             pid};
 }
 
@@ -248,8 +249,9 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
     bool watched = false;
     bool late = false;
     int signal = 0;
-    for (int stops = 0; stops < kMostStops; ++stops) {
-        if (!tracee_.resume(PTRACE_SYSCALL, signal)) break;
+    const auto is_over = [&] { return late || monotonic_ns() >= target_.deadline_ns(); };
+    // Job control may stop it any number of times before it gets to make the call.
+    while (tracee_.resume(PTRACE_SYSCALL, signal)) {
         signal = 0;
         if (entered && meanwhile && !watched) {
             watched = true;
@@ -276,7 +278,7 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                 // A stop asked for meanwhile makes fork begin again; the kernel sees to it when the
                 // thread goes on.
                 if (will_restart(value)) {
-                    if (late) throw call_abandoned(target_.pid());
+                    if (is_over()) throw call_abandoned(target_.pid());
                     break;
                 }
                 result.value = value;
@@ -293,7 +295,7 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
                 throw Error::from_errno(
                     ESRCH, "waitid", "it was killed while its clone was made", target_.pid());
             case StopKind::kEvent:
-                if (late && !inside) throw call_abandoned(target_.pid());
+                if (is_over() && !inside) throw call_abandoned(target_.pid());
                 break;
             case StopKind::kExec:
             case StopKind::kOther: break;

@@ -46,12 +46,12 @@ EVERY_TARGET = [*KINDS, "python", "go", "go_cgo", "java", "node"]
 
 
 @pytest.fixture
-def start_kind(request, start, start_runtime, tmp_path) -> Callable[[str], Target]:
+def start_kind(request, start, tmp_path) -> Callable[[str], Target]:
     request.node.may_leave_zombie = True
 
     def starter(kind: str) -> Target:
         if kind not in KINDS:
-            return start_runtime(kind)
+            return request.getfixturevalue("start_runtime")(kind)  # which compiles them
         program, option = KINDS[kind]
         return start(program, *([tmp_path] if program.startswith("sleepers") else []), option)
 

@@ -111,17 +111,19 @@ def test_a_stopped_process_stays_stopped(start, placement, tmp_path):
 
 
 def test_job_control_during_snapshots(start, placement, tmp_path):
+    """However often: the clone is made once it gets to run between two stops."""
     target = start("sleepers", tmp_path)
     code = """
 import os, random, signal, sys, time
-pid = int(sys.argv[1])
-for _ in range(200):
+pid, times, most_seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+for _ in range(times):
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(random.uniform(0, 0.004))
+    time.sleep(random.uniform(0, most_seconds))
     os.kill(pid, signal.SIGCONT)
-    time.sleep(random.uniform(0, 0.004))
+    time.sleep(random.uniform(0, most_seconds))
 """
-    stopper = subprocess.Popen([sys.executable, "-c", code, str(target.pid)])
+    times = ("2000", "0.0005") if SLOWER == 1 else ("200", "0.1")
+    stopper = subprocess.Popen([sys.executable, "-c", code, str(target.pid), *times])
     snapshots = 0
     while stopper.poll() is None:
         with snapcore.capture(target.pid, CaptureFlags.DOCUMENTED):
