@@ -56,18 +56,24 @@ def in_environment(wheel: Path, python: Python, numpy: str | None) -> dict[str, 
     }
 
 
-def used(wheel: Path, folder: Path, pip: list[str | Path]) -> dict[str, Any]:
-    """Install a wheel in an environment that has NumPy, do the main job, remove it."""
+def used(
+    wheel: Path, folder: Path, pip: list[str | Path], within: Sequence[str | Path] = ()
+) -> dict[str, Any]:
+    """Install a wheel in an environment that has NumPy, do the main job, remove it.
+
+    `within` is what starts the commands.
+    """
     before = files_of(folder)
     # Offline, so that nothing but the wheel can be what is installed.
-    output(*pip, "install", "-q", "--no-index", wheel)
+    output(*within, *pip, "install", "-q", "--no-index", wheel)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    facts = json.loads(output(folder / "bin" / "python", WORK, DUMP, cwd=folder, env=environment))
+    options = {"cwd": folder, "env": environment}
+    facts = json.loads(output(*within, folder / "bin" / "python", WORK, DUMP, **options))
     command = folder / "bin" / "snapcore"
-    told = json.loads(output(command, "info", DUMP, "--json", cwd=folder, env=environment))
+    told = json.loads(output(*within, command, "info", DUMP, "--json", **options))
     assert told, "the command tells nothing of a dump file"
-    output(*pip, "uninstall", "-q", "-y", "snapcore")
+    output(*within, *pip, "uninstall", "-q", "-y", "snapcore")
     left = files_of(folder) - before
     assert not left, f"left behind: {sorted(left)}"
     shutil.rmtree(folder)
@@ -181,37 +187,42 @@ def on_musl(wheel: Path, platform: Platform) -> dict[str, Any]:
     }
 
 
-def in_musl_python(wheel: Path, platform: Platform) -> dict[str, Any]:
+def in_musl_python(wheel: Path, platform: Platform) -> list[dict[str, Any]]:
     """Use a wheel with a Python that was made for musl; in emulation dump files are read alone."""
     python = musl.python(platform)
     where = f"CPython {python.version} ({python.distribution}"
-    libc = f"musl {musl.version(platform.processor)}"
-    folder = BUILD / "environments" / platform.name
-    # Later ones want relocations (RELR) that Debian's musl does not know.
-    numpy = f"numpy=={OLDEST_NUMPY[python.tag]}"
+    oldest = f"numpy=={OLDEST_NUMPY[python.tag]}"
     tags = [platform.tag, platform.tag.replace("1_2", "1_1")]
+    folder = BUILD / "environments" / platform.name
     if platform.processor != os.uname().machine:
-        unpacked(wheel, python, tags, folder, numpy)
+        unpacked(wheel, python, tags, folder, oldest)
         facts = read_with([*musl.emulator(platform.processor), python.command], folder)
-        return {
-            "where": f"{where}, emulated), {libc}",
-            "numpy": facts["numpy"],
-            "did": ["install", "import", "read"],
-        }
-    shutil.rmtree(folder, ignore_errors=True)
-    output(python.command, "-m", "venv", "--without-pip", folder)
-    # It has no TLS to fetch anything with.
-    with tempfile.TemporaryDirectory() as fetched:
-        output(
-            sys.executable, "-m", "pip", "download", "-q", "--no-input", "--no-deps", "-d", fetched,
-            "--only-binary=:all:", "--python-version", musl.VERSION,
-            *(f"--platform={tag}" for tag in tags), numpy,
-        )  # fmt: skip
+        return [
+            {
+                "where": f"{where}, emulated), musl {musl.version(platform.processor)}",
+                "numpy": facts["numpy"],
+                "did": ["install", "import", "read"],
+            }
+        ]
+    out = []
+    # NumPy's newer wheels have relocations (RELR) that the musl of this system does not know.
+    for numpy, within in ((oldest, []), ("numpy", musl.with_a_newer_one(platform.processor))):
+        shutil.rmtree(folder, ignore_errors=True)
+        output(python.command, "-m", "venv", "--without-pip", folder)
         pip = [
             folder / "bin" / "python", musl.pip_of(python), "--no-input", "--disable-pip-version-check",
         ]  # fmt: skip
-        output(*pip, "install", "-q", "--no-index", *Path(fetched).glob("*.whl"))
-    return {"where": f"{where}), {libc}", **used(wheel, folder, pip)}
+        # It has no TLS to fetch anything with.
+        with tempfile.TemporaryDirectory() as fetched:
+            output(
+                sys.executable, "-m", "pip", "download", "-q", "--no-input", "--no-deps", "-d", fetched,
+                "--only-binary=:all:", "--python-version", musl.VERSION,
+                *(f"--platform={tag}" for tag in tags), numpy,
+            )  # fmt: skip
+            output(*pip, "install", "-q", "--no-index", *Path(fetched).glob("*.whl"))
+        libc = f"musl {musl.version(platform.processor, within)}"
+        out.append({"where": f"{where}), {libc}", **used(wheel, folder, pip, within)})
+    return out
 
 
 def runs(platform: Platform, python: Python, wheel: Path) -> list[dict[str, Any]]:
@@ -219,7 +230,7 @@ def runs(platform: Platform, python: Python, wheel: Path) -> list[dict[str, Any]
     if platform.system != "Linux":
         return []
     if platform.name.startswith("musllinux"):
-        used_too = [in_musl_python(wheel, platform)] if python.tag == musl.TAG else []
+        used_too = in_musl_python(wheel, platform) if python.tag == musl.TAG else []
         return [on_musl(wheel, platform), *used_too]
     if platform.processor != os.uname().machine:
         return emulated(wheel, python, platform)

@@ -14,14 +14,19 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import labs
 import zig
 from labs import output, run
 from targets import Platform, Python
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SUITE = "bookworm"
 VERSION = "3.11"  # of that suite
+NEWER_SUITE = "trixie"  # whose musl alone is of interest
 TAG = "cp" + VERSION.replace(".", "")
 RECIPE = 1  # another number makes the Pythons anew
 _DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -41,17 +46,18 @@ _NOT_COPIED = shutil.ignore_patterns(
 
 def root(processor: str) -> Path:
     """Where Debian's musl lies in ``lib``: here, or unpacked for another processor."""
-    if processor == os.uname().machine:
-        return Path("/")
+    return Path("/") if processor == os.uname().machine else _package(SUITE, processor)
 
+
+def _package(suite: str, processor: str) -> Path:
     def make(folder: Path) -> None:
-        options = labs.apt(folder / "apt", SUITE, _DEBIAN_NAMES[processor])
+        options = labs.apt(folder / "apt", suite, _DEBIAN_NAMES[processor])
         run("apt-get", *options, "download", "musl", cwd=folder)
         (package,) = folder.glob("musl_*.deb")
         run("dpkg-deb", "-x", package, folder)
         shutil.rmtree(folder / "apt")
 
-    return labs.kept(f"musl-{SUITE}-{processor}", make)
+    return labs.kept(f"musl-{suite}-{processor}", make)
 
 
 def loader(processor: str) -> Path:
@@ -66,9 +72,16 @@ def emulator(processor: str) -> list[str | Path]:
     return [f"qemu-{processor}-static", "-L", root(processor)]
 
 
-def version(processor: str) -> str:
-    """What the loader says of itself."""
-    command = [*emulator(processor), loader(processor)]
+def with_a_newer_one(processor: str) -> list[str | Path]:
+    """What starts a command with a newer musl in the place of this system's, for that command alone."""
+    (library,) = _package(NEWER_SUITE, processor).rglob("libc.so")
+    replace = 'mount --bind "$0" "$1" && shift && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", replace, library, loader(processor).resolve()]
+
+
+def version(processor: str, within: Sequence[str | Path] = ()) -> str:
+    """What the loader says of itself; `within` is what starts it."""
+    command = [*within, *emulator(processor), loader(processor)]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     found = re.search(r"Version ([\d.]+)", said)
     assert found, said
