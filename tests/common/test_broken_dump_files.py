@@ -8,27 +8,30 @@ import os
 import struct
 import time
 
-import dump_builder as build
+import dump_structures as structures
 import pytest
+import sample_dumps
+from dump_builder import DumpBuilder, Thread
 from dump_files import everything
+from sample_dumps import sparse
 
 import snapcore
 from snapcore import DumpFormatError
 
 THREADS = [
-    build.Thread(7, "a", build.context(build.CONTEXT_AMD64, rip=0x10, rsp=0x20)),
-    build.Thread(8, "b", build.context(build.CONTEXT_AMD64, rip=0x30, rsp=0x40)),
+    Thread(7, "a", structures.context(structures.CONTEXT_AMD64, rip=0x10, rsp=0x20)),
+    Thread(8, "b", structures.context(structures.CONTEXT_AMD64, rip=0x30, rsp=0x40)),
 ]
 
 
-def base() -> build.DumpBuilder:
-    return build.DumpBuilder().system_info(build.AMD64, build.WINDOWS).threads(THREADS)
+def base() -> DumpBuilder:
+    return DumpBuilder().system_info(structures.AMD64, structures.WINDOWS).threads(THREADS)
 
 
 class Patched:
     """A file whose words are changed where its directory says that a stream lies."""
 
-    def __init__(self, dump: build.DumpBuilder, path) -> None:
+    def __init__(self, dump: DumpBuilder, path) -> None:
         self.path = dump.write(path)
         self.data = bytearray(self.path.read_bytes())
 
@@ -75,7 +78,7 @@ def codes(file: Patched) -> set[str]:
 
 def test_nothing_is_wrong_with_what_is_right(patched):
     assert codes(patched(base())) == set()
-    assert codes(patched(build.everything())) == set()
+    assert codes(patched(sample_dumps.everything())) == set()
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 31])
@@ -180,10 +183,10 @@ def test_a_stream_that_names_no_base(patched):
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path):
-    threads = [build.Thread(n, "a", THREADS[0].context) for n in range(1, 2000)]
+    threads = [Thread(n, "a", THREADS[0].context) for n in range(1, 2000)]
     path = (
-        build.DumpBuilder()
-        .system_info(build.AMD64, build.WINDOWS)
+        DumpBuilder()
+        .system_info(structures.AMD64, structures.WINDOWS)
         .threads(threads)
         .write(tmp_path / "a.dmp")
     )
@@ -230,7 +233,7 @@ def test_columns_of_our_own_that_lie(patched):
 
 
 def test_a_file_of_more_than_4_gib(tmp_path):
-    path = build.sparse(5 << 30).write(tmp_path / "large.dmp")
+    path = sparse(5 << 30).write(tmp_path / "large.dmp")
     assert path.stat().st_size > 5 << 30
     with snapcore.open(path, strict=True) as file:
         ranges = file.memory_ranges()

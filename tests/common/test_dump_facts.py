@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-import dump_builder as build
+import dump_structures as structures
 import numpy as np
 import pytest
+import sample_dumps
+from dump_builder import DumpBuilder, Handle, Thread
 from dump_files import everything
+from sample_dumps import PROC_MAPS, crowd, small_linux, small_windows
 
 import snapcore
 from snapcore import DumpFormatError
@@ -17,7 +20,7 @@ def opened(tmp_path):
     """Writes what a builder has, and opens it."""
     files = []
 
-    def opener(dump: build.DumpBuilder, *, strict: bool = True) -> snapcore.DumpFile:
+    def opener(dump: DumpBuilder, *, strict: bool = True) -> snapcore.DumpFile:
         path = dump.write(tmp_path / f"{len(files)}.dmp")
         files.append(snapcore.open(path, strict=strict))
         return files[-1]
@@ -27,12 +30,12 @@ def opened(tmp_path):
         file.close()
 
 
-def base() -> build.DumpBuilder:
-    return build.DumpBuilder().system_info(build.AMD64, build.WINDOWS)
+def base() -> DumpBuilder:
+    return DumpBuilder().system_info(structures.AMD64, structures.WINDOWS)
 
 
 def test_every_stream_is_read_without_a_complaint(tmp_path):
-    for number, dump in enumerate((build.everything(), build.small_windows(), build.small_linux())):
+    for number, dump in enumerate((sample_dumps.everything(), small_windows(), small_linux())):
         path = dump.write(tmp_path / f"{number}.dmp")
         assert everything(path, strict=True) == 0
 
@@ -91,8 +94,8 @@ def test_system_memory_and_counters(opened):
 
 def test_handles_of_both_versions_and_what_they_say_of_objects(opened):
     handles = [
-        build.Handle(4, "File", "\\Device\\a", granted_access=1, handle_count=2, pointer_count=3),
-        build.Handle(8, "Mutant", None, information=[(2, b"one"), (3, b"second")]),
+        Handle(4, "File", "\\Device\\a", granted_access=1, handle_count=2, pointer_count=3),
+        Handle(8, "Mutant", None, information=[(2, b"one"), (3, b"second")]),
     ]
     for version in (1, 2):
         dump = base().handle_data(handles if version == 2 else handles[:1], version=version)
@@ -116,7 +119,7 @@ def test_chains_that_go_in_circles_end(opened):
     start = dump.handle_information([(2, b"x")])
     first = dump.handle_information([(3, b"y")], last_next=start)
     # The chain's first link is patched to lead back to its last.
-    dump.handle_data([build.Handle(4, "Mutant", None, information=[(2, b"z")])])
+    dump.handle_data([Handle(4, "Mutant", None, information=[(2, b"z")])])
     file = opened(dump, strict=False)
     assert len(file.handle_information()) == 1
     assert first != start
@@ -150,8 +153,8 @@ def test_handle_operations_and_tokens(opened):
 
 def test_threads_of_the_extended_list(opened):
     threads = [
-        build.Thread(7, "first", build.context(build.CONTEXT_AMD64, rip=0x10, rsp=0x20)),
-        build.Thread(8, "Grüße \U0001f600", build.context_with_xstate(rip=0x30, rsp=0x40)),
+        Thread(7, "first", structures.context(structures.CONTEXT_AMD64, rip=0x10, rsp=0x20)),
+        Thread(8, "Grüße \U0001f600", structures.context_with_xstate(rip=0x30, rsp=0x40)),
     ]
     file = opened(base().thread_list(threads, extended=True).thread_names(threads))
     assert file.threads()["tid"].tolist() == [7, 8]
@@ -166,15 +169,15 @@ def test_threads_of_the_extended_list(opened):
 @pytest.mark.parametrize(
     ("architecture", "old", "pointer"),
     [
-        (build.X86, False, "eip"),
-        (build.AMD64, False, "rip"),
-        (build.ARM64, False, "pc"),
-        (build.ARM64, True, "pc"),
+        (structures.X86, False, "eip"),
+        (structures.AMD64, False, "rip"),
+        (structures.ARM64, False, "pc"),
+        (structures.ARM64, True, "pc"),
         (0x8003, True, "pc"),
     ],
 )
 def test_contexts_of_every_processor(opened, architecture, old, pointer):
-    file = opened(build.small_linux(architecture, old_context=old))
+    file = opened(small_linux(architecture, old_context=old))
     contexts = file.contexts()
     assert contexts["valid"].tolist() == [1, 1]
     assert contexts[pointer].tolist() == file.threads()["instruction_pointer"].tolist()
@@ -185,9 +188,9 @@ def test_contexts_of_every_processor(opened, architecture, old, pointer):
 
 
 def test_linux_texts(opened):
-    file = opened(build.small_linux())
+    file = opened(small_linux())
     texts = file.linux()
-    assert texts["maps"] == build.PROC_MAPS
+    assert texts["maps"] == PROC_MAPS
     assert texts["cmdline"] == b"/usr/bin/worker\0--serve\0"
     assert texts["environ"] == b"HOME=/root\0LANG=C\0"
     assert set(texts) >= {"status", "cpuinfo", "lsb_release"}
@@ -258,7 +261,7 @@ def test_macos(opened):
 
 def test_soft_errors(opened):
     assert opened(base()).soft_errors() == []
-    file = opened(build.everything())
+    file = opened(sample_dumps.everything())
     assert file.soft_errors() == [{"InitErrors": ["StopProcessFailed"]}]
     with pytest.raises(DumpFormatError, match="JSON"):
         opened(base().linux(soft_errors=b"{nonsense")).soft_errors()
@@ -315,7 +318,7 @@ def test_entries_that_no_mapping_holds_whole_are_not_named(opened):
 
 
 def test_a_large_file_is_read_in_bounded_memory(opened):
-    file = opened(build.crowd(threads=3000, modules=300, regions=30_000, handles=30_000))
+    file = opened(crowd(threads=3000, modules=300, regions=30_000, handles=30_000))
     assert file.threads()["tid"].tolist() == list(range(1000, 4000))
     assert file.threads()["name"][2999] == "pool-49"
     assert file.contexts()["rip"].tolist() == file.threads()["instruction_pointer"].tolist()

@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import dump_builder as d
 import pytest
 from dump_builder import DumpBuilder
+from sample_dumps import small_linux
 from support import WINDOWS
 
 import snapcore
@@ -207,7 +207,7 @@ def test_merge(tmp_path, capsys):
 
 def test_other_files_are_copied(tmp_path):
     path, out = tmp_path / "a.dmp", tmp_path / "b.dmp"
-    path.write_bytes(d.small_linux().build())
+    path.write_bytes(small_linux().build())
     with snapcore.open(path) as dump:
         assert dump.base is None
         dump.save(out)
