@@ -335,8 +335,9 @@ void Injection::put_back() {
         }
         to_event_stop();
         if (!again) tracee_.set_signal_mask(saved_mask_);
-        tracee_.set_registers(saved_.general);
+        // The general ones last: with them it no longer goes home, where the frame has all of them.
         restore_extended_state(tracee_.tid(), saved_.extended);
+        tracee_.set_registers(saved_.general);
     }
     // Last: until the registers are back, the frame is what brings the thread home. And once only:
     // afterwards the thread runs.

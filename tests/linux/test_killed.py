@@ -175,6 +175,17 @@ def test_killed_after_a_chosen_step(start_kind, killer, kind):
         )
 
 
+@pytest.mark.slow
+def test_killed_after_each_change_of_registers(start_kind, killer):
+    """They are put back one set after the other."""
+    target = start_kind("static")  # the thread that watches its registers makes the calls
+    kinds = killer.order(target.pid, "helper", act="none")["kinds"]
+    steps = [("SETREGSET", number) for number in range(1, kinds.count("SETREGSET") + 1)]
+    for kills, step in enumerate([*steps, *steps], 1):
+        killer.order(target.pid, "helper", act="tracer", step=step)
+        is_unharmed(target, kills)
+
+
 # --- What happens to the target at these instants
 
 

@@ -327,6 +327,9 @@ bool tile_holds([[maybe_unused]] std::uint64_t round, Between between) {
 #endif
 }
 
+// Of the last time that they did not hold.
+inline const char* changed_registers = "";
+
 // Spins for some microseconds; false when a register changed meanwhile. For one thread at a time.
 inline bool registers_hold(std::uint64_t round) {
     const HeldRegisters held = registers_to_hold(round);
@@ -334,9 +337,14 @@ inline bool registers_hold(std::uint64_t round) {
     constexpr std::uint64_t kTurns = 20'000;
     target_hold_registers(&held, kTurns, &found);
 #if defined(__aarch64__)
-    if (!sve_holds(round, kTurns)) return false;
+    if (!sve_holds(round, kTurns)) {
+        changed_registers = "those of SVE";
+        return false;
+    }
 #endif
-    return found == held;
+    if (found == held) return true;
+    changed_registers = found.general != held.general ? "general ones" : "flags or vectors";
+    return false;
 }
 
 }  // namespace target

@@ -202,7 +202,10 @@ void start() {
             // Every other round, so that both states of the processor are met.
             const bool held =
                 with_tiles && round % 2 == 0 ? target::tile_holds(round, hold) : hold();
-            if (!held) violation("registers of the counter changed");
+            if (!held) {
+                violation(std::string("registers of the counter changed: ") +
+                          target::changed_registers);
+            }
             counter.store(round, std::memory_order_relaxed);
         }
     }).detach();
