@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+# Where files can no longer be opened, a snapshot must still be dumped: no import may be left for then.
+import snapcore.dumping  # noqa: F401
 from snapcore.arguments import nanoseconds, process_id, tracer_placement, whole_number
 from snapcore.flags import CaptureFlags, ContextFlags
 from snapcore.jobs import run
