@@ -127,12 +127,11 @@ void LinuxSnapshot::trace(Control& control) {
     }
     if (kArchitecture == Architecture::kArm64 && source_ == MemorySource::kClone &&
         ::getenv("SNAPCORE_CLONE_ON_AARCH64") == nullptr) {
-        throw Error::unsupported(
-            "clone",
-            "on AArch64 a target that got signals while it was snapshotted has "
-            "ended (docs/aarch64.md); use method=\"live\", or set "
-            "SNAPCORE_CLONE_ON_AARCH64=1 for a target that may be lost",
-            options_.pid);
+        throw Error::unsupported("clone",
+                                 "on AArch64 not every test of kills has passed yet "
+                                 "(docs/aarch64.md); use method=\"live\", or set "
+                                 "SNAPCORE_CLONE_ON_AARCH64=1 for a target that may be lost",
+                                 options_.pid);
     }
     const bool parts = source_ == MemorySource::kParts && wants_parts(options_.dump_flags);
     if (source_ == MemorySource::kLive || parts) must_read_memory();

@@ -12,7 +12,7 @@ Usage: python scripts/aarch64/lab.py COMMAND
 --cpu is one of QEMU's: max (the default; it has SVE and pointer authentication), cortex-a72 (neither), ...
 setup needs root, and Debian's debootstrap, qemu-system-arm and g++-aarch64-linux-gnu (check: the last alone). What is downloaded is
 kept in $SNAPCORE_CACHE (default: ~/.cache/snapcore); everything else lies in build/aarch64/. A machine ends by itself, or after
-$SNAPCORE_AARCH64_MINUTES (default: 60).
+$SNAPCORE_AARCH64_MINUTES (default: 180).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ MODULES = (
     "virtio_blk",
     "unix_diag",
 )
-MINUTES = float(os.environ.get("SNAPCORE_AARCH64_MINUTES") or 60)
+MINUTES = float(os.environ.get("SNAPCORE_AARCH64_MINUTES") or 180)
 # Those that want tools or time that the machine has not.
 NOT_THERE = (
     "debugger",
