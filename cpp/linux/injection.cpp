@@ -288,7 +288,11 @@ InjectedResult Injection::drive(const std::function<void()>& meanwhile,
             case StopKind::kClone:
                 result.child = static_cast<pid_t>(tracee_.event_message());
                 break;
-            case StopKind::kSignal: signal = stop.signal; break;  // SIGSTOP; all others are blocked
+            case StopKind::kSignal:
+                signal = stop.signal;  // SIGSTOP; all others are blocked
+                // The thread must get it, and stops once more before its next instruction.
+                if (is_over()) tracee_.interrupt();
+                break;
             case StopKind::kGone:
                 // Not ours to keep any more, and without a way home it would run the program.
                 if (result.child != 0) Tracee(result.child).kill();

@@ -217,6 +217,24 @@ def kill_at_random(order: dict[str, Any]) -> dict[str, Any]:
     return {"kills": done, "tracers_alive": with_tracer}
 
 
+def stop_again_and_again(stepped: Stepped, task: int, order: dict[str, Any]) -> int:
+    """Whenever the tracer lets the target's only thread go, it stops before its next instruction, so often; how often it did."""
+    pid = order["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    stepped.go_on(task)
+    for number in range(1, order["times"] + 1):
+        task = stepped.run_to("SYSCALL", number)
+        if not task:
+            return number - 1
+        while state(pid) != "t":
+            time.sleep(0.0001)
+        os.kill(pid, signal.SIGCONT)
+        if number < order["times"]:
+            os.kill(pid, signal.SIGSTOP)
+        stepped.go_on(task)
+    return int(order["times"])
+
+
 def do_at_step(order: dict[str, Any]) -> dict[str, Any]:
     """One snapshot; after the chosen step something is killed, or something is done to the target."""
     caller, writer = fork_caller(order, True)
@@ -224,7 +242,11 @@ def do_at_step(order: dict[str, Any]) -> dict[str, Any]:
     os.close(writer)
     task = stepped.run_to(*order.get("step", ("", 0)))
     pid = order["pid"]
-    if task:
+    stops = 0
+    if task and order["act"] == "stops":
+        stops = stop_again_and_again(stepped, task, order)
+        stepped.run_to("", 0)
+    elif task:
         act = order["act"]
         if act in ("tracer", "both"):
             kill(stepped.tracer(task))
@@ -246,7 +268,7 @@ def do_at_step(order: dict[str, Any]) -> dict[str, Any]:
         stepped.run_to("", 0)
     assert stepped.status is not None
     code = stepped.status >> 8 if os.WIFEXITED(stepped.status) else -stepped.status
-    return {"reached": task != 0, "kinds": stepped.kinds, "code": code}
+    return {"reached": task != 0, "kinds": stepped.kinds, "code": code, "stops": stops}
 
 
 def main() -> None:

@@ -245,6 +245,16 @@ def test_the_target_gets_signals_after_a_chosen_step(start, killer, placement, t
     assert children(target.pid) == []
 
 
+def test_a_target_that_is_stopped_over_and_over_is_cloned(start, killer, placement):
+    """By job control, in between the tracer's steps; as long as max_pause allows."""
+    target = start("kinds", "heap_stack")
+    after = killer.order(target.pid, placement, act="stops", step=("SETSIGMASK", 1), times=100)
+    assert after["stops"] == 100
+    assert after["code"] == 0
+    wait_until(lambda: runs_and_is_not_traced(target.pid))
+    assert target.ask("check")["violations"] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 2 * CHOSEN_KILLS)
 @pytest.mark.parametrize(("placement", "victim"), VICTIMS)
