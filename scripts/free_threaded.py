@@ -10,6 +10,7 @@ The module does not say that it needs no GIL; it is tried without one all the sa
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -78,7 +79,7 @@ def interpreter() -> Path:
         run("make", jobs, **options)
         run("make", "install", **options)
         for rest in (source, folder / "apt"):
-            run("rm", "-rf", rest)
+            shutil.rmtree(rest)
 
     need_headers()
     return kept(f"free-threaded-{SUITE}-{RECIPE}", make) / "bin" / f"python{VERSION}t"

@@ -23,7 +23,6 @@ __all__ = ["capture", "handles", "system_handles", "system_threads", "threads"]
 _Told = TypeVar("_Told", bound="Table")
 
 _MEMORY_NONE, _MEMORY_CLONE = 0, 2
-_NS = 1_000_000_000
 HANDLE_DETAILS = (
     CaptureFlags.HANDLES
     | CaptureFlags.HANDLE_NAME_INFORMATION
@@ -98,15 +97,13 @@ def capture(
     True
     """
     flags = whole_number(flags, "flags", 0, 2**32 - 1)
-    job = _core.CaptureJob(
-        pid=process_id(pid),
-        flags=flags,
+    job = _job(
+        pid,
+        flags,
         context_flags=whole_number(context_flags, "context_flags", 0, 2**32 - 1),
         shared_budget=whole_number(shared_budget, "shared_budget", 0, 2**63 - 1),
-        max_pause_ns=nanoseconds(max_pause, "max_pause"),
+        max_pause=max_pause,
         memory=_MEMORY_CLONE if flags & CaptureFlags.VA_CLONE else _MEMORY_NONE,
-        stop=True,
-        placement=tracer_placement(),
         live_fallback=bool(live_fallback),
         debug_privilege=bool(debug_privilege),
     )
@@ -117,36 +114,46 @@ def capture_for_dump(pid: int, flags: int, *, max_pause: float) -> _core.Snapsho
     """A clone, and besides what a dump with some flags needs."""
     needed, _ = _core.dump_requirements(flags)
     return run(
-        _core.CaptureJob(
-            pid=pid,
-            flags=needed | CaptureFlags.VA_CLONE | CaptureFlags.VA_SPACE,
+        _job(
+            pid,
+            needed | CaptureFlags.VA_CLONE | CaptureFlags.VA_SPACE,
             context_flags=int(ContextFlags.ALL),
-            shared_budget=0,
-            max_pause_ns=nanoseconds(max_pause, "max_pause"),
+            max_pause=max_pause,
             memory=_MEMORY_CLONE,
-            stop=True,
-            placement=tracer_placement(),
-            live_fallback=False,
-            debug_privilege=False,
         )
     )
 
 
 def _look(pid: int, flags: int, *, handle_peers: bool = False) -> _core.Snapshot:
-    job = _core.CaptureJob(
+    return run(_job(pid, flags, stop=False, handle_peers=handle_peers))
+
+
+def _job(
+    pid: int,
+    flags: int,
+    *,
+    context_flags: int = 0,
+    shared_budget: int = 0,
+    max_pause: float = 1.0,
+    memory: int = _MEMORY_NONE,
+    stop: bool = True,
+    live_fallback: bool = False,
+    debug_privilege: bool = False,
+    handle_peers: bool = False,
+) -> _core.CaptureJob:
+    return _core.CaptureJob(
         pid=process_id(pid),
         flags=flags,
-        context_flags=0,
-        shared_budget=0,
-        max_pause_ns=_NS,
-        memory=_MEMORY_NONE,
-        stop=False,
+        context_flags=context_flags,
+        shared_budget=shared_budget,
+        max_pause_ns=nanoseconds(max_pause, "max_pause"),
+        memory=memory,
+        stop=stop,
         placement=tracer_placement(),
-        live_fallback=False,
-        debug_privilege=False,
+        live_fallback=live_fallback,
+        debug_privilege=debug_privilege,
         handle_peers=handle_peers,
     )
-    return run(job)
 
 
 def look(pid: int, flags: int, *, handle_peers: bool = False) -> Snapshot:
