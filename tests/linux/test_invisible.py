@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from select import select
 
 import pytest
 from linux_support import X86_64, children, descriptors, is_untouched
@@ -114,13 +115,19 @@ def test_a_signal_ends_the_call_that_waits_for_it(placement, call):
         capturing.start()
         try:
             wait_until(lambda: snapshots > 0)
-            signals = 0
+            signals = lost = 0
             while signals < fewer(500) or snapshots < fewer(100):
                 if call == "pause":
                     # One that comes right before it is lost, with snapshots or without.
                     wait_until(waits)
                 time.sleep(random.uniform(0, 0.01))
                 os.kill(process.pid, signal.SIGUSR1)
+                while call == "pause" and not select([process.stdout], [], [], SLOWER)[0]:
+                    # So is one whose handler runs right before the kernel itself begins the call again, as after SIGSTOP and SIGCONT:
+                    # a few of ten thousand (docs/linux.md). sigsuspend() has the signal blocked by then.
+                    lost += 1
+                    assert lost <= fewer(500) // 50
+                    os.kill(process.pid, signal.SIGUSR1)
                 assert process.stdout.readline() == "handled\n"
                 assert capturing.is_alive()
                 signals += 1
